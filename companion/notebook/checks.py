@@ -1,0 +1,150 @@
+"""Check a reader's solution of an exercise against the companion, on many inputs.
+
+``check("activations.relu", my_relu)`` never raises: it says that all is right, or shows the first
+input on which the answer differs. The exercises of a subject are in
+``companion/notebook/exercises/<subject>.py``.
+"""
+
+import copy
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from companion.notebook import exercises
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What a solution must equal, and on what.
+
+    Attributes:
+        reference: the companion's function.
+        inputs: makes the argument tuples to try, edge cases first.
+        rtol: the relative tolerance for floating-point numbers.
+        atol: the absolute tolerance.
+    """
+
+    reference: Callable
+    inputs: Callable[[], Iterable[tuple]]
+    rtol: float = 1e-4
+    atol: float = 1e-6
+
+
+class Verdict:
+    """The outcome of a check: true if the solution is right; its text has been printed."""
+
+    def __init__(self, right: bool, text: str) -> None:
+        self.right, self.text = right, text
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _ipython_display_(self) -> None:
+        """Show nothing: the text is already on the page when a cell ends with the check."""
+
+
+def check(name: str, solution: Callable) -> Verdict:
+    """Compare ``solution`` with the companion's function of that name, and print the verdict.
+
+    Args:
+        name: the exercise, ``"subject.function"``.
+        solution: the reader's function. One that returns ``None`` or raises
+            ``NotImplementedError`` counts as not filled in yet.
+
+    Returns:
+        A verdict that is true if the solution is right on every input.
+
+    Example:
+        >>> check("activations.relu", lambda x: x.clamp(min=0))
+        activations.relu: right, on all ... inputs.
+    """
+    verdict = _judge(name, solution)
+    print(verdict.text)
+    return verdict
+
+
+def exercise_names() -> list[str]:
+    """List every exercise there is, as ``subject.function``."""
+    subjects = sorted(module.name for module in pkgutil.iter_modules(exercises.__path__))
+    return [f"{s}.{name}" for s in subjects for name in _subject(s)]
+
+
+def _subject(subject: str) -> dict[str, Exercise]:
+    return importlib.import_module(f"{exercises.__name__}.{subject}").EXERCISES
+
+
+def _find(name: str) -> Exercise | None:
+    if name not in exercise_names():
+        return None
+    subject, function = name.split(".")
+    return _subject(subject)[function]
+
+
+def _judge(name: str, solution: Callable) -> Verdict:
+    exercise = _find(name)
+    if exercise is None:
+        known = "\n  ".join(exercise_names())
+        return Verdict(False, f"There is no exercise {name!r}. There are:\n  {known}")
+    if not callable(solution):
+        return Verdict(False, f"{name}: pass the function itself, got {solution!r}")
+    names = list(inspect.signature(exercise.reference).parameters)
+    count = 0
+    for arguments in exercise.inputs():
+        expected = exercise.reference(*copy.deepcopy(arguments))
+        shown = ", ".join(f"{n} = {_text(a)}" for n, a in zip(names, arguments, strict=False))
+        mine = copy.deepcopy(arguments)
+        try:
+            answer = solution(*mine)
+        except NotImplementedError:
+            answer = None
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            return Verdict(False, f"{name}: not right yet. For {shown}\n  yours raises {what}")
+        if answer is None and expected is not None:
+            return Verdict(False, f"{name}: not filled in yet.")
+        problem = _difference(answer, expected, exercise) or _changed(mine, arguments)
+        if problem:
+            return Verdict(False, f"{name}: not right yet. For {shown}\n  {problem}")
+        count += 1
+    return Verdict(True, f"{name}: right, on all {count} inputs.")
+
+
+def _difference(answer: object, expected: object, exercise: Exercise) -> str:
+    """Say how ``answer`` differs from ``expected``; empty if it does not."""
+    pair = f"yours gives {_text(answer)}\n  it should be {_text(expected)}"
+    if isinstance(expected, tuple | list):
+        if not isinstance(answer, tuple | list) or len(answer) != len(expected):
+            return pair
+        problems = (_difference(a, e, exercise) for a, e in zip(answer, expected, strict=True))
+        return next((problem for problem in problems if problem), "")
+    if isinstance(expected, str | bool) or not isinstance(expected, torch.Tensor | int | float):
+        return "" if type(answer) is type(expected) and answer == expected else pair
+    if not isinstance(answer, torch.Tensor | int | float):
+        return pair
+    answer, expected = torch.as_tensor(answer).detach(), torch.as_tensor(expected).detach()
+    if answer.shape != expected.shape:
+        return f"yours has the shape {tuple(answer.shape)}, it should be {tuple(expected.shape)}"
+    close = torch.allclose(
+        answer.double(), expected.double(), exercise.rtol, exercise.atol, equal_nan=True
+    )
+    return "" if close else pair
+
+
+def _changed(after: tuple, before: tuple) -> str:
+    for new, old in zip(after, before, strict=True):
+        if isinstance(old, torch.Tensor) and not torch.equal(new.nan_to_num(), old.nan_to_num()):
+            return "yours changes its argument in place"
+    return ""
+
+
+def _text(value: object) -> str:
+    text = repr(value.detach() if isinstance(value, torch.Tensor) else value)
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else text[:300] + " ..."

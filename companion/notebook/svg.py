@@ -1,0 +1,93 @@
+"""From a matplotlib figure to SVG text that can stand inside a page, in either colour mode."""
+
+import base64
+import gzip
+import io
+import json
+import re
+
+from matplotlib.figure import Figure
+
+from companion.notebook import plotting
+
+_THEMED = {
+    plotting.INK: "ink",
+    plotting.GRID: "grid",
+    plotting.PAPER: "paper",
+    plotting.BLUE: "blue",
+    plotting.ORANGE: "orange",
+    plotting.GREEN: "green",
+    plotting.PINK: "pink",
+    plotting.YELLOW: "yellow",
+    plotting.SKY: "sky",
+    plotting.GRAY: "gray",
+}
+
+
+def svg_text(figure: Figure, prefix: str) -> str:
+    """Return ``figure`` as one ``<svg>`` element to be put into a page.
+
+    Matplotlib writes a file; a page needs less and more. The header, the metadata and a style sheet
+    that would leak into the page go; ids get ``prefix``, since a page holds many figures; the
+    coordinates of paths (never the numbers inside texts) keep two decimals; the colours of the book
+    become CSS variables that dark mode may change, with the printed colour as the fallback.
+    """
+    file = io.StringIO()
+    # Figures that were made outside the style still get its salt and its text as text.
+    with plotting.mpl.rc_context(
+        {key: plotting.STYLE[key] for key in ("svg.fonttype", "svg.hashsalt", "savefig.facecolor")}
+    ):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"\s*<style[^>]*>.*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.S)
+    svg = svg.replace("<svg ", '<svg style="stroke-linejoin: round; stroke-linecap: butt" ', 1)
+    svg = re.sub(r' (d|points)="([^"]*)"', _shorten, svg)
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
+    svg = re.sub(r'( id="|url\(#|href="#)([^")]+)', rf"\1{prefix}-\2", svg)
+    for colour, name in _THEMED.items():
+        svg = svg.replace(f": {colour}", f": var(--figure-{name}, {colour})")
+    return svg
+
+
+def _shorten(path: re.Match) -> str:
+    numbers = re.sub(r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), path[2])
+    return f' {path[1]}="{numbers}"'
+
+
+def png_bytes(figure: Figure, colours: int | None = None, dpi: int = 110) -> bytes:
+    """Return ``figure`` as a PNG on white, with at most ``colours`` colours if given."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    if colours is None:
+        return file.getvalue()
+    from PIL import Image
+
+    small = io.BytesIO()
+    Image.open(file).convert("RGB").quantize(colours).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def pack(frames: list[str]) -> str:
+    """Pack many similar texts into few characters: distinct lines once, gzip, base64.
+
+    The page undoes it with ``DecompressionStream``; a frame is the lines that its numbers name.
+    """
+    pool: dict[str, int] = {}
+    numbers = [[pool.setdefault(ln, len(pool)) for ln in f.split("\n")] for f in frames]
+    text = json.dumps({"pool": list(pool), "frames": numbers}, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+def unpack(payload: str) -> list[str]:
+    """Undo :func:`pack`.
+
+    Example:
+        >>> unpack(pack(["a", "a and b"]))
+        ['a', 'a and b']
+    """
+    data = json.loads(gzip.decompress(base64.b64decode(payload)))
+    return ["\n".join(data["pool"][n] for n in frame) for frame in data["frames"]]
