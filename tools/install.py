@@ -25,8 +25,10 @@ def main():
     venv = os.path.join(ROOT, ".venv")
     stamp = os.path.join(venv, "installed")
     key = fingerprint()
-    if os.path.exists(stamp) and open(stamp).read() == key:
-        return
+    if os.path.exists(stamp):
+        with open(stamp) as file:
+            if file.read() == key:
+                return
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < NEEDED_GB and not os.path.exists(stamp):
         fail("the disk is too full: %.1f GB are needed, %.1f GB are free" % (NEEDED_GB, free))

@@ -32,7 +32,12 @@ def key() -> str:
     for path in [*sorted(files), ROOT / "requirements.txt", Path(__file__)]:
         digest.update(path.relative_to(ROOT).as_posix().encode())
         digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
-    for name in ("BOOK_SEED", "BOOK_LANGUAGE", "COMPANION_DEVICE", *ENVIRONMENT):
+    for name in (
+        "BOOK_SEED",
+        "BOOK_LANGUAGE",
+        "COMPANION_DEVICE",
+        *ENVIRONMENT,
+    ):
         digest.update(f"{name}={os.environ.get(name, '')}".encode())
     return digest.hexdigest()[:16]
 
@@ -76,4 +81,8 @@ def setup(app):
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-read", mark_asides)
     app.connect("build-finished", copy_assets)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

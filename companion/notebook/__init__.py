@@ -4,12 +4,12 @@ import os
 
 import torch
 
-from companion.notebook.checks import check
+from companion.notebook.checks import check, fails
 from companion.notebook.explore import explore, show
 from companion.notebook.plotting import use_style
 from companion.notebook.source import show_source
 
-__all__ = ["check", "explore", "show", "show_source", "start_chapter"]
+__all__ = ["check", "explore", "fails", "show", "show_source", "start_chapter"]
 
 
 def start_chapter() -> int:

@@ -2,14 +2,17 @@
 
 ``check("activations.relu", my_relu)`` never raises: it says that all is right, or shows the first
 input on which the answer differs. The exercises of a subject are in
-``companion/notebook/exercises/<subject>.py``.
+``companion/notebook/exercises/<subject>.py``. ``fails`` shows that a line raises, and how.
 """
 
+import contextlib
 import copy
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +27,15 @@ class Exercise:
     Attributes:
         reference: the companion's function.
         inputs: makes the argument tuples to try, edge cases first.
+        observe: turns an answer, and the arguments after the call, into what is compared, for
+            exercises where the answer's value is not all that counts.
         rtol: the relative tolerance for floating-point numbers.
         atol: the absolute tolerance.
     """
 
     reference: Callable
     inputs: Callable[[], Iterable[tuple]]
+    observe: Callable[[object, tuple], object] | None = None
     rtol: float = 1e-4
     atol: float = 1e-6
 
@@ -70,6 +76,27 @@ def check(name: str, solution: Callable) -> Verdict:
     return verdict
 
 
+@contextlib.contextmanager
+def fails(error: type[Exception]) -> Iterator[None]:
+    """Show that a block of code raises ``error``, and go on.
+
+    Raises:
+        AssertionError: if the block does not raise.
+
+    Example:
+        >>> with fails(ZeroDivisionError):
+        ...     1 / 0
+        ZeroDivisionError: division by zero
+    """
+    try:
+        yield
+    except error as caught:
+        first = re.split(r"(?<=[.?!]) |\n", str(caught), maxsplit=1)[0]
+        print("\n".join(textwrap.wrap(f"{type(caught).__name__}: {first}", 77)))
+    else:
+        raise AssertionError(f"expected {error.__name__}, but nothing was raised")
+
+
 def exercise_names() -> list[str]:
     """List every exercise there is, as ``subject.function``."""
     subjects = sorted(module.name for module in pkgutil.iter_modules(exercises.__path__))
@@ -97,11 +124,14 @@ def _judge(name: str, solution: Callable) -> Verdict:
     names = list(inspect.signature(exercise.reference).parameters)
     count = 0
     for arguments in exercise.inputs():
-        expected = exercise.reference(*copy.deepcopy(arguments))
+        observe = exercise.observe or (lambda answer, _: answer)
+        theirs = copy.deepcopy(arguments)
+        expected = observe(exercise.reference(*theirs), theirs)
         shown = ", ".join(f"{n} = {_text(a)}" for n, a in zip(names, arguments, strict=False))
         mine = copy.deepcopy(arguments)
         try:
             answer = solution(*mine)
+            answer = None if answer is None else observe(answer, mine)
         except NotImplementedError:
             answer = None
         except Exception as error:
@@ -109,7 +139,9 @@ def _judge(name: str, solution: Callable) -> Verdict:
             return Verdict(False, f"{name}: not right yet. For {shown}\n  yours raises {what}")
         if answer is None and expected is not None:
             return Verdict(False, f"{name}: not filled in yet.")
-        problem = _difference(answer, expected, exercise) or _changed(mine, arguments)
+        problem = _difference(answer, expected, exercise)
+        if not problem and exercise.observe is None:
+            problem = _changed(mine, arguments)
         if problem:
             return Verdict(False, f"{name}: not right yet. For {shown}\n  {problem}")
         count += 1
@@ -119,6 +151,12 @@ def _judge(name: str, solution: Callable) -> Verdict:
 def _difference(answer: object, expected: object, exercise: Exercise) -> str:
     """Say how ``answer`` differs from ``expected``; empty if it does not."""
     pair = f"yours gives {_text(answer)}\n  it should be {_text(expected)}"
+    if isinstance(expected, dict):
+        for key in expected:
+            problem = _difference(answer.get(key), expected[key], exercise)
+            if problem:
+                return f"{key}: {problem}"
+        return ""
     if isinstance(expected, tuple | list):
         if not isinstance(answer, tuple | list) or len(answer) != len(expected):
             return pair

@@ -135,13 +135,17 @@ def _make_slider(function: Callable, name: str, spec: object) -> Slider:
         # decimals, not floats: 0.1 + 2 * 0.1 should read 0.3
         first, last, by = (Decimal(str(v)) for v in spec)
         if by <= 0 or last <= first:
-            raise ValueError(f"{name} must be (low, high, step) with low < high, 0 < step; got {spec}")
+            raise ValueError(
+                f"{name} must be (low, high, step) with low < high, 0 < step; got {spec}"
+            )
         whole = all(isinstance(v, int) for v in spec)
         counted = [first + by * i for i in range(int((last - first) / by) + 1)]
         values = tuple(int(v) if whole else float(v) for v in counted)
         low, high, step = float(first), float(counted[-1]), float(by)
     else:
-        raise TypeError(f"{name} must be a tuple (low, high, step) or a list of values, got {spec!r}")
+        raise TypeError(
+            f"{name} must be a tuple (low, high, step) or a list of values, got {spec!r}"
+        )
     parameters = inspect.signature(function).parameters
     if name not in parameters:
         raise TypeError(f"figure_function takes no argument {name!r}, only {list(parameters)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, GRID, PAPER = "#24292e", "#d3d7db", "#fdfdfd"
@@ -93,6 +94,28 @@ def new_panels(
     for axes, title in zip(panels, titles, strict=False):
         axes.set_title(word(title))
     return figure, panels
+
+
+def draw_graph(
+    axes: Axes, nodes: dict[str, tuple[float, float, str, str]], edges: list[tuple[str, str]]
+) -> None:
+    """Draw a computation graph: named circles, with a value above and a gradient below each.
+
+    Args:
+        axes: where to draw.
+        nodes: name → (x, y, the text above in blue, the text below in orange).
+        edges: pairs of names, drawn as arrows.
+    """
+    for tail, head in edges:
+        start, end = nodes[tail][:2], nodes[head][:2]
+        style = {"arrowstyle": "-|>", "color": INK, "shrinkA": 15, "shrinkB": 15}
+        axes.annotate("", xy=end, xytext=start, arrowprops=style)
+    for name, (x, y, above, below) in nodes.items():
+        circle = {"boxstyle": "circle,pad=0.25", "facecolor": PAPER, "edgecolor": INK}
+        axes.text(x, y, name, ha="center", va="center", bbox=circle)
+        axes.text(x, y + 0.3, above, ha="center", va="bottom", color=BLUE)
+        axes.text(x, y - 0.3, below, ha="center", va="top", color=ORANGE)
+    axes.set_axis_off()
 
 
 def is_figure(value: object) -> bool:

@@ -54,7 +54,9 @@ def svg_text(figure: Figure, prefix: str) -> str:
 
 
 def _shorten(path: re.Match) -> str:
-    numbers = re.sub(r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), path[2])
+    numbers = re.sub(
+        r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), path[2]
+    )
     return f' {path[1]}="{numbers}"'
 
 
