@@ -21,6 +21,8 @@ def pytest_configure(config):
     if not config.getoption("--without-types"):
         from jaxtyping import install_import_hook
 
+        import tests.typecheck  # noqa: F401 (the hook looks it up, but does not import it)
+
         install_import_hook("companion", "tests.typecheck.typecheck")
     import torch
 

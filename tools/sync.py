@@ -1,9 +1,10 @@
 """Hold the chapters against the companion and the repository's address; `--fix` writes them.
 
 A cell that begins with `# companion: losses.mse_loss` defines what the companion defines: the same
-code, without docstring and annotations. The first code cell of a chapter, `# companion: setup`,
-imports the companion or installs it from the repository that `book/_config.yml` names; README.md
-names it too. Chapters are kept without outputs, but for cells tagged `keep_output`.
+code, without docstring, annotations and the private decorators that check arguments. The first code
+cell of a chapter, `# companion: setup`, imports the companion or installs it from the repository
+that `book/_config.yml` names; README.md names it too, and the data's sources. Chapters are kept
+without outputs, but for cells tagged `keep_output`.
 """
 
 import argparse
@@ -14,11 +15,12 @@ import re
 import subprocess
 import sys
 
+import nbformat
 import yaml
 from chapters import BOOK, ROOT, chapters, read, strip, write
 
 MARKER = re.compile(r"^# companion: ([\w., ]+)$", re.M)
-README_ADDRESS = re.compile(r"<!-- address -->.*?<!-- /address -->", re.S)
+README_BLOCK = re.compile(r"<!-- (address|sources) -->.*?<!-- /\1 -->", re.S)
 
 
 def setup_cell(url: str, tag: str) -> str:
@@ -29,9 +31,7 @@ def setup_cell(url: str, tag: str) -> str:
             '    %pip install --quiet "building-blocks-of-deep-learning @ {address}"',
         ]
     else:
-        otherwise = [
-            '    raise ModuleNotFoundError("the companion is missing: pip install -e ..")'
-        ]
+        otherwise = ['    raise ModuleNotFoundError("the companion is missing: pip install -e ..")']
     return "\n".join(
         [
             "# companion: setup",
@@ -46,7 +46,7 @@ def setup_cell(url: str, tag: str) -> str:
 def teaching_source(name: str) -> str:
     """Return the source of a companion function or class as a chapter shows it.
 
-    Comments stay; docstrings and annotations go.
+    Comments stay; docstrings, annotations and private decorators (they check arguments) go.
     """
     module, attribute = name.rsplit(".", 1)
     block = getattr(importlib.import_module(f"companion.{module}"), attribute)
@@ -62,6 +62,9 @@ def teaching_source(name: str) -> str:
 
     cuts = []
     for node in ast.walk(ast.parse(source)):
+        for decorator in getattr(node, "decorator_list", []):
+            if _is_private(decorator):
+                cuts.append((at(decorator.lineno, 0), starts[decorator.end_lineno]))
         if isinstance(node, ast.arg) and node.annotation:
             begin = at(node.lineno, node.col_offset) + len(node.arg.encode())
             cuts.append((begin, at(node.end_lineno, node.end_col_offset)))
@@ -74,6 +77,10 @@ def teaching_source(name: str) -> str:
     for begin, end in sorted(cuts, reverse=True):
         text = text[:begin] + text[end:]
     return _formatted(text.decode())
+
+
+def _is_private(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Name) and decorator.id.startswith("_")
 
 
 def _formatted(code: str) -> str:
@@ -97,6 +104,8 @@ def bare(code: str) -> str:
             node.annotation = None
         if isinstance(node, ast.FunctionDef):
             node.returns = None
+        if hasattr(node, "decorator_list"):
+            node.decorator_list = [d for d in node.decorator_list if not _is_private(d)]
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
             node.body = node.body[1:]
     return ast.dump(tree)
@@ -113,13 +122,15 @@ def wanted_source(code: str, url: str, tag: str) -> str:
     return code if bare(code) == bare(wanted) else wanted
 
 
-def readme_block(url: str) -> str:
-    """Return the README's sentence about the repository's address."""
-    if not url:
-        text = "The address of the repository is not set yet, so no Colab link is shown."
-    else:
+def readme_block(name: str, url: str) -> str:
+    """Return a block of the README that follows from something else."""
+    if name == "sources":
+        text = importlib.import_module("companion.data").sources_table()
+    elif url:
         text = f"```bash\ngit clone {url} && cd {url.rstrip('/').rsplit('/', 1)[-1]}\n```"
-    return f"<!-- address -->\n{text}\n<!-- /address -->"
+    else:
+        text = "The repository's address is not set yet, so the pages show no Colab button."
+    return f"<!-- {name} -->\n{text.strip()}\n<!-- /{name} -->"
 
 
 def main() -> None:
@@ -142,13 +153,11 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", "ruff", "format", "-q", path], check=True)
             write(strip(read(path)), path)
         else:
-            import nbformat
-
             if nbformat.writes(notebook) + "\n" != before:
                 wrong.append(path.relative_to(ROOT).as_posix())
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    mended = README_ADDRESS.sub(lambda _: readme_block(url), text)
+    mended = README_BLOCK.sub(lambda block: readme_block(block[1], url), text)
     if arguments.fix:
         readme.write_text(mended, encoding="utf-8", newline="\n")
     elif mended != text:

@@ -116,8 +116,9 @@ def show(figure: Figure, *, alt: str) -> None:
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(f"alt must say what the figure shows, got {alt!r}")
     bundle = {"image/png": base64.b64encode(png_bytes(figure)).decode(), "text/plain": alt}
+    prefix = _id_prefix()
     if os.environ.get("EXPLORE_MODE") == "static":
-        frame = svg_text(figure, _name_in_page("figure"))
+        frame = svg_text(figure, prefix)
         bundle["text/html"] = (
             f'<figure class="explore"><div class="explore-frame" role="img" '
             f'aria-label="{html.escape(alt)}">{frame}</div></figure>'
@@ -171,10 +172,10 @@ def _draw(function: Callable, sliders: list[Slider], position: tuple[int, ...]) 
     return figure
 
 
-def _frame(function, sliders, position, raster: bool, name: str) -> str:
+def _frame(function, sliders, position, raster: bool, prefix: str) -> str:
     figure = _draw(function, sliders, position)
     if not raster:
-        return svg_text(figure, name)
+        return svg_text(figure, prefix)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     data = base64.b64encode(png_bytes(figure, colours=128)).decode()
     return f'<img alt="" width="{width}" height="{height}" src="data:image/png;base64,{data}">'
@@ -185,6 +186,12 @@ def _name_in_page(function_name: str) -> str:
     name = "explore-" + function_name.strip("_").replace("_", "-")
     _used_names[name] += 1
     return name if _used_names[name] == 1 else f"{name}-{_used_names[name]}"
+
+
+def _id_prefix() -> str:
+    """Return what tells the ids inside one figure from those inside the others of a page."""
+    _used_names["figures"] += 1
+    return f"f{_used_names['figures']}"
 
 
 def _live(function, alt: str, raster: bool, sliders: list[Slider]) -> None:
@@ -213,7 +220,8 @@ def _live(function, alt: str, raster: bool, sliders: list[Slider]) -> None:
 def _static(function, alt: str, raster: bool, sliders: list[Slider]) -> None:
     name = _name_in_page(function.__name__)
     positions = list(itertools.product(*(range(len(s.values)) for s in sliders)))
-    frames = [_frame(function, sliders, position, raster, name) for position in positions]
+    prefix = _id_prefix()
+    frames = [_frame(function, sliders, position, raster, prefix) for position in positions]
     start = tuple(s.start for s in sliders)
     inputs = "".join(_input_html(name, s) for s in sliders)
     page = (
@@ -249,6 +257,7 @@ def _input_html(name: str, slider: Slider) -> str:
 
 def _test(function, alt: str, raster: bool, sliders: list[Slider]) -> None:
     name = _name_in_page(function.__name__)
+    prefix = _id_prefix()
     folder = os.environ.get("EXPLORE_FRAMES")
     start = tuple(s.start for s in sliders)
     positions = {start}
@@ -257,7 +266,7 @@ def _test(function, alt: str, raster: bool, sliders: list[Slider]) -> None:
         stops = (0, last // 2, last) if folder else (0, last)
         positions |= {(*start[:i], stop, *start[i + 1 :]) for stop in stops}
     for position in sorted(positions):
-        frame = _frame(function, sliders, position, raster, name)
+        frame = _frame(function, sliders, position, raster, prefix)
         if folder:
             file = Path(folder, name, "-".join(map(str, position)) + ".svg")
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,12 @@ page replaces them, and brightens the palette, in dark mode.
 
 import gettext
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import torch
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -116,6 +118,33 @@ def draw_graph(
         axes.text(x, y + 0.3, above, ha="center", va="bottom", color=BLUE)
         axes.text(x, y - 0.3, below, ha="center", va="top", color=ORANGE)
     axes.set_axis_off()
+
+
+def contour_map(
+    axes: Axes,
+    f: Callable,
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    levels: int | list[float] = 9,
+) -> None:
+    """Draw the contour lines of ``f``, which takes a tensor whose first axis holds x and y."""
+    x, y = torch.meshgrid(torch.linspace(*xlim, 36), torch.linspace(*ylim, 36), indexing="xy")
+    axes.contour(x, y, f(torch.stack([x, y])), levels, colors=GRAY, linewidths=0.7)
+    axes.set(xlim=xlim, ylim=ylim)
+
+
+def surface(
+    axes: Axes, f: Callable, xlim: tuple[float, float], ylim: tuple[float, float], color: str
+) -> None:
+    """Draw ``f``, which takes a tensor whose first axis holds x and y, as a surface in 3-D."""
+    x, y = torch.meshgrid(torch.linspace(*xlim, 12), torch.linspace(*ylim, 12), indexing="xy")
+    z = f(torch.stack([x, y]))
+    axes.plot_surface(x.numpy(), y.numpy(), z.numpy(), rstride=1, cstride=1, color=color)
+    axes.set(xlabel="x", ylabel="y")
+    axes.set_box_aspect(None, zoom=0.85)
+    axes.tick_params(labelsize=8, pad=-2)
+    for side in (axes.xaxis, axes.yaxis, axes.zaxis):
+        side.set_pane_color((0, 0, 0, 0))
 
 
 def is_figure(value: object) -> bool:

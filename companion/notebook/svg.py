@@ -28,9 +28,9 @@ def svg_text(figure: Figure, prefix: str) -> str:
     """Return ``figure`` as one ``<svg>`` element to be put into a page.
 
     Matplotlib writes a file; a page needs less and more. The header, the metadata and a style sheet
-    that would leak into the page go; ids get ``prefix``, since a page holds many figures; the
-    coordinates of paths (never the numbers inside texts) keep two decimals; the colours of the book
-    become CSS variables that dark mode may change, with the printed colour as the fallback.
+    that would leak into the page go; ids get ``prefix``, since a page holds many figures;
+    coordinates (never the numbers inside texts) keep two decimals; the colours of the book
+    become CSS variables, which dark mode changes.
     """
     file = io.StringIO()
     # Figures that were made outside the style still get its salt and its text as text.
@@ -44,20 +44,28 @@ def svg_text(figure: Figure, prefix: str) -> str:
     svg = re.sub(r"\s*<style[^>]*>.*?</style>", "", svg, flags=re.S)
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.S)
     svg = svg.replace("<svg ", '<svg style="stroke-linejoin: round; stroke-linecap: butt" ', 1)
-    svg = re.sub(r' (d|points)="([^"]*)"', _shorten, svg)
+    svg = re.sub(r' (d|points|x|y|transform)="([^"]*)"', _shorten, svg)
+    svg = re.sub(r' transform="rotate\(-?0 [^"]*"', "", svg)
     used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
+    svg = svg.replace("font-family: 'DejaVu Sans'; ", "")  # explore.css names it once
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
     svg = re.sub(r'( id="|url\(#|href="#)([^")]+)', rf"\1{prefix}-\2", svg)
     for colour, name in _THEMED.items():
-        svg = svg.replace(f": {colour}", f": var(--figure-{name}, {colour})")
-    return svg
-
-
-def _shorten(path: re.Match) -> str:
-    numbers = re.sub(
-        r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), path[2]
+        svg = svg.replace(f": {colour}", f": var(--figure-{name})")
+    svg = svg.replace("xlink:href", "href").replace(
+        ' xmlns:xlink="http://www.w3.org/1999/xlink"', ""
     )
-    return f' {path[1]}="{numbers}"'
+    return re.sub(r"\n\s+", "\n", svg)
+
+
+def _shorten(attribute: re.Match) -> str:
+    """Round the coordinates in one attribute to two decimals; scales are no coordinates."""
+    if "scale" in attribute[2] or "matrix" in attribute[2]:
+        return attribute[0]
+    text = re.sub(
+        r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), attribute[2]
+    )
+    return f' {attribute[1]}="{text}"'
 
 
 def png_bytes(figure: Figure, colours: int | None = None, dpi: int = 110) -> bytes:

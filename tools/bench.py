@@ -1,0 +1,335 @@
+"""Measure the built pages, their sliders, the chapters and the blocks, beside their goals.
+
+Needs a built book (`make book`) and, for pages and sliders, Chromium. The tables are printed and
+kept as bench.md and bench.json in book/_build.
+"""
+
+import argparse
+import gzip
+import itertools
+import json
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from chapters import BOOK, ROOT
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(ROOT))
+from tests.browser import HTML, PAGES, chromium, file_url, launch, visit
+
+GOALS = {
+    "page, gzip": 1000,  # kB
+    "first paint": 1000,  # ms
+    "slider p95": 16,  # ms: one frame of a screen
+    "chapter": 60,  # s
+    "sequences/seq2seq": 120,
+    "attention/transformer": 120,
+    "bert/pretraining": 180,
+    "bert/finetuning": 180,
+}
+
+
+def verdict(value: float, goal: float) -> str:
+    """Say whether a value keeps to its goal."""
+    return "pass" if value <= goal else "over"
+
+
+def pages(repeat: int) -> list[dict]:
+    """Weigh each page without what the theme ships, and time its first paint from a folder."""
+    rows = []
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        for name in PAGES:
+            loaded: set[Path] = set()
+            paints = []
+            for _ in range(repeat):  # a context of its own: nothing is kept from the last time
+                with browser.new_context() as context:
+                    page = context.new_page()
+                    page.on("request", lambda request: loaded.add(_path(request.url)))
+                    page.goto(file_url(name))
+                    paints.append(page.evaluate(FIRST_PAINT))
+            own = [p.read_bytes() for p in loaded if _is_own(p)]
+            packed = sum(len(gzip.compress(content, 6)) for content in own) / 1000
+            paint = statistics.median(paints)
+            rows.append(
+                {
+                    "page": name,
+                    "files": len(own),
+                    "raw kB": round(sum(map(len, own)) / 1000),
+                    "gzip kB": round(packed),
+                    "goal kB": GOALS["page, gzip"],
+                    "weight": verdict(packed, GOALS["page, gzip"]),
+                    "first paint ms": round(paint),
+                    "goal ms": GOALS["first paint"],
+                    "paint": verdict(paint, GOALS["first paint"]),
+                }
+            )
+        browser.close()
+    return rows
+
+
+FIRST_PAINT = """() => new Promise((resolve) => {
+  new PerformanceObserver((list) => {
+    const found = list.getEntriesByName("first-contentful-paint");
+    if (found.length) resolve(found[0].startTime);
+  }).observe({ type: "paint", buffered: true });
+})"""
+
+
+def _path(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether a file is the book's: not the theme's, nor of an extension."""
+    if HTML not in path.parents:
+        return False
+    return "_static" not in path.parts or path.name.startswith("explore.")
+
+
+def sliders(repeat: int) -> list[dict]:
+    """Time each slider figure from an input event until the frame is painted, at every position.
+
+    The event is sent at the start of a frame, and a message posted then arrives when the frame's
+    script, style, layout and paint are done: the work is measured, without the wait for the screen.
+    The first touch also unpacks the frames, and is timed apart, until they stand in the page.
+    """
+    rows = []
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        context = browser.new_context()
+        for name in PAGES:
+            for number in range(_count_figures(name)):
+                first, times = [], []
+                for _ in range(repeat):
+                    page = visit(context, file_url(name)).page
+                    figure = page.locator("figure.explore[id]").nth(number)
+                    found = figure.evaluate(SWEEP)
+                    first.append(found["first"])
+                    times += found["times"]
+                    page.close()
+                p95 = _percentile(times, 0.95)
+                rows.append(
+                    {
+                        "page": name,
+                        "figure": found["id"].removeprefix("explore-"),
+                        "kind": found["kind"],
+                        "positions": len(found["times"]),
+                        "payload kB": round(found["payload"] / 1000),
+                        "first touch ms": round(statistics.median(first), 1),
+                        "p50 ms": round(_percentile(times, 0.5), 1),
+                        "p95 ms": round(p95, 1),
+                        "goal ms": GOALS["slider p95"],
+                        "slider": verdict(p95, GOALS["slider p95"]),
+                    }
+                )
+        browser.close()
+    return rows
+
+
+SWEEP = """async (figure) => {
+  const inputs = [...figure.querySelectorAll("input[type=range]")];
+  const sizes = inputs.map((input) => JSON.parse(input.dataset.texts).length);
+  const count = sizes.reduce((a, b) => a * b, 1);
+  const picture = figure.querySelector(".explore-frame");
+  figure.scrollIntoView({ block: "center", behavior: "instant" });
+  const move = (number) => {
+    for (let k = inputs.length - 1; k >= 0; number = Math.floor(number / sizes[k]), k--)
+      inputs[k].value = Number(
+        (Number(inputs[k].min) + (number % sizes[k]) * inputs[k].step).toPrecision(12));
+    inputs[0].dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const first = await new Promise((resolve) => {
+    const since = performance.now();
+    new MutationObserver(() => resolve(performance.now() - since))
+      .observe(figure, { attributeFilter: ["data-frame"] });
+    move(count - 1);
+  });
+  const paint = (number) => new Promise((resolve) => requestAnimationFrame(() => {
+    const since = performance.now();
+    move(number);
+    const channel = new MessageChannel();
+    channel.port1.onmessage = async () => {
+      await picture.querySelector("img")?.decode();
+      resolve(performance.now() - since);
+    };
+    channel.port2.postMessage(null);
+  }));
+  const times = [];
+  for (let number = 0; number < count; number++) times.push(await paint(number));
+  if (Number(figure.dataset.frame) !== count - 1) throw new Error("the figure did not follow");
+  return {
+    id: figure.id, first, times, kind: picture.querySelector("svg") ? "lines" : "image",
+    payload: figure.querySelector(".explore-payload").textContent.length,
+  };
+}"""
+
+
+def _count_figures(name: str) -> int:
+    return (HTML / f"{name}.html").read_text(encoding="utf-8").count('class="explore-payload"')
+
+
+def _percentile(values: list[float], share: float) -> float:
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+def chapters(repeat: int) -> list[dict]:
+    """List how long each page's cells took in the last build that ran them, every frame drawn."""
+    from jupyter_cache import get_cache
+
+    rows = []
+    for folder in (HTML.parent / ".jupyter_cache").glob("*"):
+        for record in get_cache(folder).list_cache_records():
+            name = Path(record.uri).relative_to(HTML.parents[1]).with_suffix("").as_posix()
+            seconds = record.data.get("execution_seconds")
+            if name in PAGES and seconds is not None:
+                goal = GOALS.get(name, GOALS["chapter"])
+                rows.append(
+                    {
+                        "page": name,
+                        "seconds": round(seconds, 1),
+                        "goal s": goal,
+                        "time": verdict(seconds, goal),
+                    }
+                )
+    return sorted(rows, key=lambda row: PAGES.index(row["page"]))
+
+
+def blocks(repeat: int) -> list[dict]:
+    """Time the companion's blocks and torch's in turns, in one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    rows = []
+    for name, ours, torchs in itertools.chain(_activations(), _optimisers()):
+        mine, other = _in_turns(ours, torchs, repeat)
+        rows.append(
+            {
+                "block": name,
+                "companion µs": round(1e6 * mine, 1),
+                "torch µs": round(1e6 * other, 1),
+                "ratio": round(mine / other, 2),
+            }
+        )
+    return rows
+
+
+def _activations():
+    import torch
+    from torch.nn import functional
+
+    from companion import activations
+
+    x = torch.randn(256, 1024, requires_grad=True)
+    upstream = torch.randn(256, 1024)
+
+    def both_ways(function: Callable, *arguments) -> Callable:
+        return lambda: torch.autograd.grad(function(x, *arguments), x, upstream)
+
+    for name in ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "softmax", "log_softmax"):
+        arguments = (-1,) if "softmax" in name else ()
+        counterpart = getattr(torch if name in {"sigmoid", "tanh"} else functional, name)
+        ours = both_ways(getattr(activations, name), *arguments)
+        yield f"{name}, both ways", ours, both_ways(counterpart, *arguments)
+
+
+def _optimisers():
+    import torch
+
+    from companion import optim
+
+    def stepper(rule: type, **settings) -> Callable:
+        shapes = ((256, 784), (256,), (128, 256), (128,), (10, 128), (10,))
+        parameters = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+        for parameter in parameters:
+            parameter.grad = torch.randn_like(parameter)
+        return rule(parameters, lr=1e-3, **settings).step
+
+    for name in ("SGD", "RMSprop", "Adam", "AdamW"):
+        momentum = {"momentum": 0.9} if name == "SGD" else {}
+        ours = stepper(getattr(optim, name), **momentum)
+        torchs = stepper(getattr(torch.optim, name), foreach=False, **momentum)
+        yield f"{name}.step, 235,146 weights", ours, torchs
+
+
+def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:
+    """Return the median seconds of a call of each, timed in turns so that both see the same load."""
+    seconds: tuple[list, list] = ([], [])
+    for _ in range(4 * repeat + 1):
+        for function, times in zip((one, other), seconds, strict=True):
+            calls, spent, start = 0, 0.0, time.perf_counter()
+            while spent < 0.02:
+                function()
+                calls, spent = calls + 1, time.perf_counter() - start
+            times.append(spent / calls)
+    return tuple(statistics.median(times[1:]) for times in seconds)  # the first one warms up
+
+
+def machine() -> str:
+    """Name what was measured on."""
+    import torch
+
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((ln.split(": ")[1] for ln in lines if ln.startswith("model name")), model)
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def table(rows: list[dict]) -> str:
+    """Lay rows out as a Markdown table that is also legible as plain text."""
+    lines = [list(rows[0]), *[[str(value) for value in row.values()] for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = [not isinstance(value, str) for value in rows[0].values()]
+    rule = ["-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)]
+    text = []
+    for line in (lines[0], rule, *lines[1:]):
+        cells = [
+            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)
+        ]
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+PARTS = {part.__name__: part for part in (pages, sliders, chapters, blocks)}
+
+
+def main() -> None:
+    """Measure the parts that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("part", nargs="*", help=f"any of {', '.join(PARTS)}; all if none is named")
+    parser.add_argument("--repeat", type=int, default=5, help="medians of so many (%(default)s)")
+    parser.add_argument("--out", type=Path, default=BOOK / "_build", help="where the files go")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.part) - set(PARTS):
+        parser.error(f"there is no part {', '.join(unknown)}, only {', '.join(PARTS)}")
+    chosen = arguments.part or list(PARTS)
+    if set(chosen) - {"blocks"} and not (HTML / "index.html").exists():
+        sys.exit("error: no book is built: make book")
+    if set(chosen) & {"pages", "sliders"} and not chromium():
+        sys.exit("error: no Chromium was found: install it, or name it by CHROMIUM")
+    found = {"machine": machine()}
+    text = f"# Bench\n\n{found['machine']}\n"
+    print(text)
+    for name in chosen:
+        found[name] = PARTS[name](arguments.repeat)
+        part = f"## {name}\n\n{PARTS[name].__doc__.splitlines()[0]}\n\n"
+        part += (table(found[name]) if found[name] else "nothing to measure") + "\n"
+        print(part, flush=True)
+        text += "\n" + part
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "bench.md").write_text(text, encoding="utf-8")
+    (arguments.out / "bench.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print(f"Kept in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
