@@ -21,11 +21,10 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 DESKTOP, PHONE = 1280, 390  # px
 OUTSIDE = re.compile(r"^(?!file:|data:|blob:|about:|http://127\.0\.0\.1:)")
 
-# Formulas are set, every fold is open, nothing is still fading: what is half faded reads as pale.
+# Formulas are set, nothing is still fading: what is half faded reads as pale.
 SETTLED = """async () => {
   const frame = () => new Promise(requestAnimationFrame);
   await window.MathJax?.startup?.promise;
-  document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
   await frame(), await frame();
   const fading = document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime < 1e5);
   await Promise.all(fading.map((animation) => animation.finished.catch(() => null)));

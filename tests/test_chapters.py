@@ -2,13 +2,8 @@
 
 import ast
 import re
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-
 import sync
 from chapters import BOOK, ROOT, chapters, read
 

@@ -7,7 +7,6 @@ drew in test mode in ``book/_build/frames`` (or ``EXPLORE_FRAMES``).
 """
 
 import io
-import json
 import math
 import re
 import statistics
@@ -89,8 +88,9 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def page(name, context):
-    """Open a page from its folder, once for all tests that leave it as they found it."""
+    """Open a page and its folds, once for all the tests that leave it as they found it."""
     page = visit(context, file_url(name)).page
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
     yield page
     page.close()
 
@@ -105,7 +105,7 @@ def bare_page(name, browser):
 
 
 def figures(page):
-    """Describe each figure with sliders: its id, its sliders' names, texts, starts and its frames."""
+    """Describe the figures with sliders: id, the sliders' names, texts and starts, the frames."""
     found = page.locator("figure.explore[id]").evaluate_all(
         """(figures) => figures.map((figure) => {
           const inputs = [...figure.querySelectorAll("input[type=range]")];
@@ -204,24 +204,20 @@ def test_formulas_are_typeset(page):
 def test_links_lead_somewhere(bare_page):
     found = bare_page.evaluate(
         """() => [...document.querySelectorAll("[href], [src]")].map((element) => {
-          const attribute = element.hasAttribute("src") ? "src" : "href";
+          const written = element.getAttribute(element.hasAttribute("src") ? "src" : "href");
           const leads = element.matches("a, area, link[rel=canonical]");
-          return [element.getAttribute(attribute), element[attribute].toString(), leads];
+          return [written, new URL(written, document.baseURI).href, leads];
         })"""
     )
-    problems = []
-    for written, resolved, leads in found:
-        if written.startswith(("data:", "javascript:")) or (isinstance(resolved, dict)):
-            continue
-        if re.match(r"[a-z]+:|//", written):
-            if not leads:  # a page may point elsewhere, it may load nothing from there
-                problems.append(written)
-            continue
-        address, _, fragment = resolved.partition("#")
+    # A page may point elsewhere, but loads nothing from there.
+    elsewhere = re.compile(r"(?!data:|javascript:)[a-z]+:|//")
+    problems = [written for written, _, leads in found if elsewhere.match(written) and not leads]
+    here = {url: written for written, url, _ in found if url.startswith("file:")}
+    for url, written in here.items():
+        address, _, fragment = url.partition("#")
         path = Path(unquote(address.partition("?")[0].removeprefix("file://")))
-        if not path.is_file() or HTML not in path.parents:
-            problems.append(written)
-        elif fragment and path.suffix == ".html" and unquote(fragment) not in ids(path):
+        exists = path.is_file() and HTML in path.parents
+        if not exists or (fragment and unquote(fragment) not in ids(path)):
             problems.append(written)
     assert not problems
 
@@ -384,7 +380,8 @@ def axe_problems(page, rules=None):
     options = {"resultTypes": ["violations"], "preload": False}
     found = Axe().run(page, options=options | ({"runOnly": rules} if rules else {}))
     return [
-        f"{page.url}: {rule['id']} ({rule['impact']}): {node['html'][:200]} {node['failureSummary']}"
+        f"{page.url}: {rule['id']} ({rule['impact']}): {node['html'][:200]}\n"
+        f"{node['failureSummary']}"
         for rule in found.response["violations"]
         for node in rule["nodes"]
         if rule["impact"] in {"serious", "critical"}
@@ -458,6 +455,7 @@ DRAWN = """(figure) => {
       note("mark", element, style, inks, grid(element.getBoundingClientRect()));
     } else if (style.fill === "none" && parseFloat(style.strokeWidth) >= 0.7) {
       const [matrix, length] = [element.getScreenCTM(), element.getTotalLength()];
+      if (!length) continue;
       const points = [...Array(24).keys()].map((i) => {
         const p = element.getPointAtLength((length * (i + 0.5)) / 24).matrixTransform(matrix);
         return [p.x - box.left, p.y - box.top];

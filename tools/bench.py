@@ -47,15 +47,15 @@ def pages(repeat: int) -> list[dict]:
     with sync_playwright() as playwright:
         browser = launch(playwright)
         for name in PAGES:
-            loaded: set[Path] = set()
             paints = []
             for _ in range(repeat):  # a context of its own: nothing is kept from the last time
                 with browser.new_context() as context:
                     page = context.new_page()
-                    page.on("request", lambda request: loaded.add(_path(request.url)))
                     page.goto(file_url(name))
                     paints.append(page.evaluate(FIRST_PAINT))
-            own = [p.read_bytes() for p in loaded if _is_own(p)]
+                    loaded = page.evaluate(LOADED)
+            paths = {Path(unquote(urlsplit(url).path)) for url in loaded}
+            own = [path.read_bytes() for path in paths if _is_own(path)]
             packed = sum(len(gzip.compress(content, 6)) for content in own) / 1000
             paint = statistics.median(paints)
             rows.append(
@@ -75,16 +75,14 @@ def pages(repeat: int) -> list[dict]:
     return rows
 
 
+LOADED = """() => [location, ...performance.getEntriesByType("resource").map((e) => e.name)]
+  .map(String)"""
 FIRST_PAINT = """() => new Promise((resolve) => {
   new PerformanceObserver((list) => {
     const found = list.getEntriesByName("first-contentful-paint");
     if (found.length) resolve(found[0].startTime);
   }).observe({ type: "paint", buffered: true });
 })"""
-
-
-def _path(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path))
 
 
 def _is_own(path: Path) -> bool:
@@ -261,7 +259,7 @@ def _optimisers():
 
 
 def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:
-    """Return the median seconds of a call of each, timed in turns so that both see the same load."""
+    """Return the median seconds of a call of each; they take turns, so that both see the same load."""
     seconds: tuple[list, list] = ([], [])
     for _ in range(4 * repeat + 1):
         for function, times in zip((one, other), seconds, strict=True):
@@ -281,7 +279,8 @@ def machine() -> str:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((ln.split(": ")[1] for ln in lines if ln.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{model}, {os.cpu_count()} cores, {versions}"
 
 
 def table(rows: list[dict]) -> str:
