@@ -3,6 +3,7 @@
 - Sliders are baked into the page (`EXPLORE_MODE=static`), in one thread, without progress bars.
 - A chapter's stored outputs are used again only while the companion, the pins and this mode are
   the same: the cache folder is named by their hash, and a new hash makes every chapter outdated.
+- The buttons for Colab and for issues appear once `_config.yml` names the repository.
 - Block quotes that begin with **Mend.**, **Note.** or **Careful.** become boxes.
 """
 
@@ -51,6 +52,14 @@ def use_own_cache(app, config) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def offer_repository(app, config) -> None:
+    """Show the buttons that need the repository's address, once `_config.yml` names it."""
+    options = config.html_theme_options
+    if options.get("repository_url"):
+        options["use_repository_button"] = options["use_issues_button"] = True
+        options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
+
+
 def outdated(app, env, added, changed, removed) -> list[str]:
     """Make Sphinx read every page again when the key has changed."""
     before, env.companion_key = getattr(env, "companion_key", None), key()
@@ -78,6 +87,7 @@ def setup(app):
     app.add_js_file("explore.js", loading_method="defer")
     app.add_css_file("explore.css")
     app.connect("config-inited", use_own_cache, priority=900)
+    app.connect("config-inited", offer_repository)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-read", mark_asides)
     app.connect("build-finished", copy_assets)
