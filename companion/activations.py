@@ -118,8 +118,8 @@ def sigmoid_derivative(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     .. math:: \sigma'(x) = \sigma(x)\,(1 - \sigma(x))
 
     Example:
-        >>> sigmoid_derivative(torch.tensor([-10.0, 0.0, 10.0]))
-        tensor([4.5396e-05, 2.5000e-01, 4.5417e-05])
+        >>> sigmoid_derivative(torch.tensor([-2.0, 0.0, 2.0]))
+        tensor([0.1050, 0.2500, 0.1050])
     """
     y = sigmoid(x)
     return y * (1 - y)
@@ -233,7 +233,7 @@ def leaky_relu(
 
     Reference:
         Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models"
-        (2013), equation 2.
+        (2013), section 2.
     """
     return torch.where(input > 0, input, negative_slope * input)
 

@@ -108,8 +108,8 @@ class SGD(UpdateRule):
         >>> optimizer = SGD([w], lr=0.1)
         >>> (w**2).backward()
         >>> optimizer.step()
-        >>> w.item()
-        0.800000011920929
+        >>> w.detach()  # 1 - 0.1 · 2
+        tensor(0.8000)
 
     Reference:
         Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in

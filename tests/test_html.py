@@ -486,11 +486,15 @@ def test_figures_stand_out_from_what_is_beneath_them(page, theme):
             paper = tuple(statistics.median(channel) for channel in zip(*below, strict=True))
             found = max(contrast(ink, alpha, paper) for ink, alpha in item["inks"])
             if found < (READABLE if item["kind"] == "text" else VISIBLE):
-                name = figure.get_attribute("id") or figure.locator(".explore-frame").get_attribute(
-                    "aria-label"
-                )
-                problems.append(f"{name}: {item['kind']} {item['what']!r}: {found:.2f} : 1")
+                what = f"{item['kind']} {item['what']!r}"
+                problems.append(f"{called(figure)}: {what}: {found:.2f} : 1")
     assert not problems, "\n".join(problems)
+
+
+def called(figure):
+    """Name a figure: its id, or for a still one its text."""
+    label = figure.locator(".explore-frame").get_attribute("aria-label")
+    return figure.get_attribute("id") or label[:60]
 
 
 def contrast(ink, alpha, paper):
@@ -517,7 +521,7 @@ def test_contrast_is_wcags():
 def test_texts_of_figures_are_legible_on_a_phone(page):
     view(page, PHONE)
     small = [
-        f"{figure.get_attribute('id')}: {item['what']!r} is {item['size']:.1f} px high"
+        f"{called(figure)}: {item['what']!r} is {item['size']:.1f} px high"
         for figure in page.locator("figure.explore").all()
         for item in figure.evaluate(DRAWN)
         if item["kind"] == "text" and item["size"] < LEGIBLE

@@ -47,14 +47,14 @@ def pages(repeat: int) -> list[dict]:
     with sync_playwright() as playwright:
         browser = launch(playwright)
         for name in PAGES:
-            paints = []
+            paints, requests = [], []
             for _ in range(repeat):  # a context of its own: nothing is kept from the last time
                 with browser.new_context() as context:
                     page = context.new_page()
+                    page.on("request", requests.append)
                     page.goto(file_url(name))
                     paints.append(page.evaluate(FIRST_PAINT))
-                    loaded = page.evaluate(LOADED)
-            paths = {Path(unquote(urlsplit(url).path)) for url in loaded}
+            paths = {Path(unquote(urlsplit(request.url).path)) for request in requests}
             own = [path.read_bytes() for path in paths if _is_own(path)]
             packed = sum(len(gzip.compress(content, 6)) for content in own) / 1000
             paint = statistics.median(paints)
@@ -75,8 +75,6 @@ def pages(repeat: int) -> list[dict]:
     return rows
 
 
-LOADED = """() => [location, ...performance.getEntriesByType("resource").map((e) => e.name)]
-  .map(String)"""
 FIRST_PAINT = """() => new Promise((resolve) => {
   new PerformanceObserver((list) => {
     const found = list.getEntriesByName("first-contentful-paint");
@@ -259,7 +257,7 @@ def _optimisers():
 
 
 def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:
-    """Return the median seconds of a call of each; they take turns, so that both see the same load."""
+    """Return the median seconds of a call of each, in turns so that both see the same load."""
     seconds: tuple[list, list] = ([], [])
     for _ in range(4 * repeat + 1):
         for function, times in zip((one, other), seconds, strict=True):
