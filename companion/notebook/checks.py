@@ -68,8 +68,8 @@ def check(name: str, solution: Callable) -> Verdict:
         A verdict that is true if the solution is right on every input.
 
     Example:
-        >>> check("activations.relu", lambda x: x.clamp(min=0))
-        activations.relu: right, on all ... inputs.
+        >>> verdict = check("tensors.snapshot", lambda w: w.detach().clone())
+        tensors.snapshot: right, on all 3 inputs.
     """
     verdict = _judge(name, solution)
     print(verdict.text)
