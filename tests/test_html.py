@@ -237,7 +237,7 @@ def test_search_finds_the_page_from_a_folder(name, browser):
         page.locator("article h1 .highlighted").first.wait_for()
         for theme in ("light", "dark"):
             view(page, theme=theme)
-            problems = axe_problems(page, ["color-contrast"])
+            problems = axe_problems(page, "color-contrast", within=".highlighted")
             assert not problems, "\n".join(problems)
 
 
@@ -344,18 +344,22 @@ def test_link_restores_the_position(page, name, context, site):
 def test_print_shows_the_current_frame(page):
     view(page)
     problems = []
-    for figure in figures(page):
+    found = figures(page)
+    for figure in found:
         press(page, figure, 0, len(figure["texts"][0]) - 1)
-        moved = (len(figure["texts"][0]) - 1, *figure["start"][1:])
-        view(page, media="print")
-        number = list(product(*(range(len(t)) for t in figure["texts"]))).index(moved)
+    view(page, media="print")
+    for figure in found:
+        sizes = [len(texts) for texts in figure["texts"]]
+        moved = (sizes[0] - 1, *figure["start"][1:])
+        number = list(product(*map(range, sizes))).index(moved)
         problems.append(shown_problem(page, figure, moved, figure["frames"][number]))
         at = page.locator(f"[id='{figure['id']}']")
         if not at.locator(".explore-frame > *").is_visible():
             problems.append(f"{figure['id']}: is not printed")
         if at.locator(".explore-buttons").is_visible():
             problems.append(f"{figure['id']}: buttons are printed")
-        view(page)
+    view(page)
+    for figure in found:
         reset(page, figure)
     assert not list(filter(None, problems))
     pdf = page.pdf()
@@ -375,10 +379,11 @@ def test_axe_finds_nothing_serious(page, width, theme):
     assert not problems, "\n".join(problems)
 
 
-def axe_problems(page, rules=None):
+def axe_problems(page, *rules, within="html"):
     """List what axe-core finds serious, by all its rules or by those named."""
     options = {"resultTypes": ["violations"], "preload": False}
-    found = Axe().run(page, options=options | ({"runOnly": rules} if rules else {}))
+    options |= {"runOnly": rules} if rules else {}
+    found = Axe().run(page, context=within, options=options)
     return [
         f"{page.url}: {rule['id']} ({rule['impact']}): {node['html'][:200]}\n"
         f"{node['failureSummary']}"

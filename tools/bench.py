@@ -47,14 +47,19 @@ def pages(repeat: int) -> list[dict]:
     with sync_playwright() as playwright:
         browser = launch(playwright)
         for name in PAGES:
-            paints, requests = [], []
+            paints: list[float] = []
+            loaded: set[str] = set()
+
+            def note(request, loaded=loaded) -> None:
+                loaded.add(request.url)
+
             for _ in range(repeat):  # a context of its own: nothing is kept from the last time
                 with browser.new_context() as context:
                     page = context.new_page()
-                    page.on("request", requests.append)
+                    page.on("request", note)
                     page.goto(file_url(name))
                     paints.append(page.evaluate(FIRST_PAINT))
-            paths = {Path(unquote(urlsplit(request.url).path)) for request in requests}
+            paths = {Path(unquote(urlsplit(url).path)) for url in loaded}
             own = [path.read_bytes() for path in paths if _is_own(path)]
             packed = sum(len(gzip.compress(content, 6)) for content in own) / 1000
             paint = statistics.median(paints)
