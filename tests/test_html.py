@@ -123,6 +123,14 @@ def figures(page):
     return found
 
 
+def number_of(figure, position):
+    """Return the number of the frame at a position: the last slider counts fastest."""
+    number = 0
+    for texts, index in zip(figure["texts"], position, strict=True):
+        number = number * len(texts) + index
+    return number
+
+
 def shown_problem(page, figure, position, expected):
     """Say how a figure differs from what it should show at a position; empty if it does not."""
     there = "{}: {}".format(figure["id"], list(position))
@@ -252,6 +260,11 @@ def test_figure_is_there_before_any_script(bare_page):
         }).map((figure) => figure.outerHTML.slice(0, 200))"""
     )
     assert not empty
+    problems = []
+    for figure in figures(bare_page):
+        frame = figure["frames"][number_of(figure, figure["start"])]
+        problems.append(shown_problem(bare_page, figure, figure["start"], frame))
+    assert not list(filter(None, problems))
 
 
 def test_pictures_have_a_text_instead(bare_page):
@@ -349,10 +362,9 @@ def test_print_shows_the_current_frame(page):
         press(page, figure, 0, len(figure["texts"][0]) - 1)
     view(page, media="print")
     for figure in found:
-        sizes = [len(texts) for texts in figure["texts"]]
-        moved = (sizes[0] - 1, *figure["start"][1:])
-        number = list(product(*map(range, sizes))).index(moved)
-        problems.append(shown_problem(page, figure, moved, figure["frames"][number]))
+        moved = (len(figure["texts"][0]) - 1, *figure["start"][1:])
+        frame = figure["frames"][number_of(figure, moved)]
+        problems.append(shown_problem(page, figure, moved, frame))
         at = page.locator(f"[id='{figure['id']}']")
         if not at.locator(".explore-frame > *").is_visible():
             problems.append(f"{figure['id']}: is not printed")
@@ -395,15 +407,16 @@ def axe_problems(page, *rules, within="html"):
 
 def test_page_never_scrolls_sideways_on_a_phone(page):
     view(page, PHONE)
-    wide = page.evaluate(
-        """(limit) => document.scrollingElement.scrollWidth <= limit ? [] :
-          [...document.querySelectorAll("main *")]
-            .filter((element) => element.getBoundingClientRect().right > limit)
-            .map((element) => element.outerHTML.slice(0, 160))""",
-        PHONE,
+    width, wide = page.evaluate(
+        """() => {
+          const clipped = (e) => e && (getComputedStyle(e).overflowX !== "visible"
+                                       || clipped(e.parentElement.closest("main *")));
+          const wide = [...document.querySelectorAll("main *")].filter((element) =>
+            element.getBoundingClientRect().right > innerWidth && !clipped(element.parentElement));
+          return [document.scrollingElement.scrollWidth, wide.map((e) => e.outerHTML.slice(0, 99))];
+        }"""
     )
-    width = page.evaluate("document.scrollingElement.scrollWidth")
-    assert width <= PHONE, "\n".join(wide[:20])
+    assert width <= PHONE, "\n".join(wide)
 
 
 def test_code_fits_on_a_desktop(page):

@@ -1,6 +1,7 @@
 """The rest of what helps a reader: checks, errors that are shown, sources, the style."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 
@@ -52,11 +53,31 @@ def test_what_is_no_function_is_told():
     assert "pass the function itself, got 3" in _judge("gradients.largest_step", 3).text
 
 
-def test_a_function_that_changes_its_argument_is_told(monkeypatch):
-    exercise = Exercise(lambda x: x + 1, lambda: [(torch.ones(2),)])
+@pytest.mark.parametrize(
+    ("solution", "says"),
+    [
+        (lambda x, xs: x.add_(1), "changes its argument in place"),
+        (lambda x, xs: (xs[0][0].zero_(), x + 1)[1], "changes its argument in place"),
+        (lambda x, xs: (xs.pop(), x + 1)[1], "changes its argument in place"),
+        (lambda x, xs: (x.requires_grad_() + 1).detach(), "with requires_grad=True"),
+        (lambda x, xs: x + 1, "right, on all 2 inputs"),
+        (lambda x, xs: x + 1 if xs else None, "yours gives None"),
+    ],
+)
+def test_what_a_solution_does_to_its_arguments_is_told(monkeypatch, solution, says):
+    inputs = [(torch.ones(2), [(torch.ones(1),)]), (torch.ones(2), [])]
+    exercise = Exercise(lambda x, xs: x + 1, lambda: inputs)
     monkeypatch.setattr("companion.notebook.checks._find", lambda _: exercise)
-    assert "changes its argument in place" in _judge("any", lambda x: x.add_(1)).text
-    assert _judge("any", lambda x: x + 1)
+    assert says in _judge("any", solution).text
+
+
+@pytest.mark.parametrize("number", [0.2, torch.tensor(0.2), np.float32(0.2), np.float64(0.2)])
+def test_a_number_of_any_kind_is_a_number(number):
+    exercise_input = torch.diag(torch.tensor([1.0, 10.0]))
+    from companion.notebook.checks import _difference, _find
+
+    exercise = _find("gradients.largest_step")
+    assert _difference(number, exercise.reference(exercise_input), exercise) == ""
 
 
 def test_an_unknown_exercise_lists_those_there_are(capsys):

@@ -9,6 +9,7 @@ import contextlib
 import copy
 import importlib
 import inspect
+import numbers
 import pkgutil
 import re
 import textwrap
@@ -131,17 +132,16 @@ def _judge(name: str, solution: Callable) -> Verdict:
         mine = copy.deepcopy(arguments)
         try:
             answer = solution(*mine)
+            changed = _changed(mine, arguments)
             answer = None if answer is None else observe(answer, mine)
         except NotImplementedError:
-            answer = None
+            answer, changed = None, ""
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             return Verdict(False, f"{name}: not right yet. For {shown}\n  yours raises {what}")
-        if answer is None and expected is not None:
+        if answer is None and expected is not None and count == 0:
             return Verdict(False, f"{name}: not filled in yet.")
-        problem = _difference(answer, expected, exercise)
-        if not problem and exercise.observe is None:
-            problem = _changed(mine, arguments)
+        problem = _difference(answer, expected, exercise) or changed
         if problem:
             return Verdict(False, f"{name}: not right yet. For {shown}\n  {problem}")
         count += 1
@@ -164,7 +164,7 @@ def _difference(answer: object, expected: object, exercise: Exercise) -> str:
         return next((problem for problem in problems if problem), "")
     if isinstance(expected, str | bool) or not isinstance(expected, torch.Tensor | int | float):
         return "" if type(answer) is type(expected) and answer == expected else pair
-    if not isinstance(answer, torch.Tensor | int | float):
+    if not isinstance(answer, torch.Tensor | numbers.Real):
         return pair
     answer, expected = torch.as_tensor(answer).detach(), torch.as_tensor(expected).detach()
     if answer.shape != expected.shape:
@@ -175,10 +175,21 @@ def _difference(answer: object, expected: object, exercise: Exercise) -> str:
     return "" if close else pair
 
 
-def _changed(after: tuple, before: tuple) -> str:
-    for new, old in zip(after, before, strict=True):
-        if isinstance(old, torch.Tensor) and not torch.equal(new.nan_to_num(), old.nan_to_num()):
+def _changed(after: object, before: object) -> str:
+    """Say how the arguments differ from what they were before the call; empty if they do not."""
+    if isinstance(before, tuple | list):
+        if len(after) != len(before):
             return "yours changes its argument in place"
+        problems = (_changed(new, old) for new, old in zip(after, before, strict=True))
+        return next((problem for problem in problems if problem), "")
+    if not isinstance(before, torch.Tensor):
+        return ""
+    if not torch.equal(after.detach().nan_to_num(), before.detach().nan_to_num()):
+        return "yours changes its argument in place"
+    if after.requires_grad != before.requires_grad:
+        return f"yours leaves its argument with requires_grad={after.requires_grad}"
+    if after.grad is not None and before.grad is None:
+        return "yours leaves a gradient in its argument"
     return ""
 
 

@@ -126,9 +126,12 @@ def contour_map(
     xlim: tuple[float, float],
     ylim: tuple[float, float],
     levels: int | list[float] = 9,
+    points: int = 36,
 ) -> None:
     """Draw the contour lines of ``f``, which takes a tensor whose first axis holds x and y."""
-    x, y = torch.meshgrid(torch.linspace(*xlim, 36), torch.linspace(*ylim, 36), indexing="xy")
+    x, y = torch.meshgrid(
+        torch.linspace(*xlim, points), torch.linspace(*ylim, points), indexing="xy"
+    )
     axes.contour(x, y, f(torch.stack([x, y])), levels, colors=GRAY, linewidths=0.7)
     axes.set(xlim=xlim, ylim=ylim)
 

@@ -61,6 +61,10 @@ def _relu_layers():
         yield torch.randn(6, 4, generator=generator), torch.randn(6, generator=generator) - 1, X
 
 
+def _observe_dead(answer: Tensor, _: tuple) -> dict[str, object]:
+    return {"the type": str(answer.dtype), "the neurons": answer}
+
+
 def _reals():
     yield (torch.tensor([0.0, 1.0, -1.0]),)
     yield (torch.tensor([1000.0]),)
@@ -103,7 +107,9 @@ def _observe_hat(answer: tuple, arguments: tuple) -> dict[str, object]:
     """Look at the curve that the three neurons make, on and around the hat."""
     b, v = (torch.as_tensor(values, dtype=torch.float64) for values in answer)
     left, peak, right = arguments
-    places = [left - 5, left, (left + peak) / 2, peak, (peak + right) / 2, right, right + 5]
+    slopes = [left + (peak - left) * q / 8 for q in range(9)]
+    slopes += [peak + (right - peak) * q / 8 for q in range(1, 9)]
+    places = [left - 5, *slopes, right + 5]
     x = torch.tensor(places, dtype=torch.float64)
     heights = relu(x[:, None] + b) @ v
     return {
@@ -114,8 +120,8 @@ def _observe_hat(answer: tuple, arguments: tuple) -> dict[str, object]:
 
 EXERCISES = {
     "collapse": Exercise(collapse, _stacks),
-    "dead_neurons": Exercise(dead_neurons, _relu_layers),
-    "softplus": Exercise(softplus, _with_grad, observe=_observe_softplus),
+    "dead_neurons": Exercise(dead_neurons, _relu_layers, observe=_observe_dead),
+    "softplus": Exercise(softplus, _with_grad, observe=_observe_softplus, atol=1e-12),
     "softmax_backward": Exercise(softmax_backward, _gradients),
     "hat": Exercise(hat, _hats, observe=_observe_hat, atol=1e-5),
 }

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from companion.notebook.checks import Exercise
 from companion.optim import SGD, Adam
@@ -40,6 +41,32 @@ def adam_step(
     state.update(step=torch.tensor(t - 1.0), exp_avg=m, exp_avg_sq=v)
     optimizer.step()
     return theta.detach(), state["exp_avg"], state["exp_avg_sq"]
+
+
+def choose(start: list[float]) -> tuple[type[Optimizer], dict]:
+    """Return a rule and settings that descend well in the bent valley from any of the starts."""
+    return SGD, {"lr": 0.01, "momentum": 0.9, "nesterov": True}
+
+
+def _observe_choice(choice: tuple[type[Optimizer], dict], arguments: tuple) -> dict[str, bool]:
+    """See whether the choice brings the valley of the chapter below 0.01 in 100 steps."""
+    rule, settings = choice
+    theta = torch.tensor(arguments[0], requires_grad=True)
+    optimizer = rule([theta], **settings)
+    for _ in range(100):
+        optimizer.zero_grad()
+        _valley(theta).backward()
+        optimizer.step()
+    return {"the loss after 100 steps is below 0.01": _valley(theta).item() < 0.01}
+
+
+def _valley(theta: Tensor) -> Tensor:
+    x, y = theta
+    return (1 - x) ** 2 + 5 * (y - x**2) ** 2
+
+
+def _starts():
+    yield from [([-1.5, 1.5],), ([0.0, 2.0],), ([1.5, -0.5],)]
 
 
 def _directions():
@@ -83,4 +110,5 @@ EXERCISES = {
     "largest_step": Exercise(largest_step, _matrices),
     "momentum_step": Exercise(momentum_step, _momenta),
     "adam_step": Exercise(adam_step, _adams),
+    "choose": Exercise(choose, _starts, observe=_observe_choice),
 }

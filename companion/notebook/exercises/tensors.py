@@ -20,7 +20,7 @@ def snapshot(w: Tensor) -> Tensor:
 
 def minimise(start: float, lr: float, steps: int) -> float:
     """Return where gradient descent on (w − 3)² is after ``steps`` steps of size ``lr``."""
-    w = torch.tensor(start, requires_grad=True)
+    w = torch.tensor(float(start), requires_grad=True)
     for _ in range(steps):
         w.grad = None
         ((w - 3) ** 2).backward()
@@ -63,7 +63,7 @@ def _observe_snapshot(copy: Tensor, arguments: tuple) -> dict[str, object]:
 
 
 def _descents():
-    yield from [(0.0, 0.1, 0), (0.0, 0.1, 1), (3.0, 0.5, 4), (-2.0, 0.25, 7), (1.0, 0.9, 20)]
+    yield from [(0.0, 0.1, 0), (0, 0.1, 1), (3.0, 0.5, 4), (-2.0, 0.25, 7), (1.0, 0.9, 20)]
 
 
 def _batches():
