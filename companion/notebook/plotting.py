@@ -140,7 +140,7 @@ def surface(
     axes: Axes, f: Callable, xlim: tuple[float, float], ylim: tuple[float, float], color: str
 ) -> None:
     """Draw ``f``, which takes a tensor whose first axis holds x and y, as a surface in 3-D."""
-    x, y = torch.meshgrid(torch.linspace(*xlim, 12), torch.linspace(*ylim, 12), indexing="xy")
+    x, y = torch.meshgrid(torch.linspace(*xlim, 10), torch.linspace(*ylim, 10), indexing="xy")
     z = f(torch.stack([x, y]))
     axes.plot_surface(x.numpy(), y.numpy(), z.numpy(), rstride=1, cstride=1, color=color)
     axes.set(xlabel="x", ylabel="y")
