@@ -35,15 +35,15 @@ CHAPTERS = [path.relative_to(BOOK).as_posix() for path in chapters()]
 CHOSEN = CHAPTERS if os.environ.get("COLAB") == "all" else CHAPTERS[:1]
 # Runs after the chapter: moves every slider there is to its end, and says where it runs.
 PROBE = """
-import json, os, sys
+import json, os
 import companion, ipywidgets
 sliders = [w for w in list(ipywidgets.Widget.widgets.values())
            if isinstance(w, ipywidgets.SelectionSlider)]
 for slider in sliders:
     slider.index = 0 if slider.index else len(slider.options) - 1
-print(json.dumps(dict(
-    ipywidgets=ipywidgets.__version__, companion=companion.__file__, sliders=len(sliders),
-    mode=os.environ.get("EXPLORE_MODE"), folder=os.getcwd(), files=os.listdir())))
+print(json.dumps({
+    "ipywidgets": ipywidgets.__version__, "companion": companion.__file__,
+    "mode": os.environ.get("EXPLORE_MODE"), "sliders": len(sliders)}))
 """
 
 
@@ -86,13 +86,15 @@ def python(tmp_path_factory) -> Path:
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if "building_blocks" not in path.name:
             (seen / path.name).symlink_to(path)
-    own = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    own = run(python, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     Path(own, "seen.pth").write_text(str(seen))
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", *COLAB)
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", *COLAB]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    need(done.returncode == 0, f"pip could not get Colab's ipywidgets: {done.stderr[-500:]}")
     here = (
         "import importlib.util as u; print(u.find_spec('torch') and not u.find_spec('companion'))"
     )
-    assert run(python, "-c", here, cwd=venv).strip() == "True"
+    assert run(python, "-I", "-c", here, cwd=venv).strip() == "True"
     kernel = venv / "jupyter" / "kernels" / "colab" / "kernel.json"
     kernel.parent.mkdir(parents=True)
     command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -112,21 +114,20 @@ def test_chapter_runs_alone(name, repository, python, tmp_path, monkeypatch):
     first.source = setup_cell(repository, "v0")
     notebook.cells.append(nbformat.v4.new_code_cell(PROBE))
     nbformat.write(notebook, tmp_path / Path(name).name)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
     resources = {"metadata": {"path": str(tmp_path)}}
     client = NotebookClient(notebook, timeout=600, kernel_name="colab", resources=resources)
     try:
         client.execute()
     except CellExecutionError as error:
-        installed = "".join(output.get("text", "") for output in first.outputs)
-        pytest.fail(f"{error}\n\nThe first cell said: {installed or 'nothing'}", pytrace=False)
+        printed = [o.text for cell in code for o in cell.outputs if o.output_type == "stream"]
+        pytest.fail(f"{error}\n\nPrinted until then:\n{''.join(printed)}", pytrace=False)
 
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     assert all(cell.execution_count for cell in code)
     said = json.loads(code[-1].outputs[-1].text)
     assert said["ipywidgets"] == "7.7.1"
     assert Path(said["companion"]).is_relative_to(venv), "the companion is not the installed one"
-    assert said["files"] == [Path(name).name]
     assert said["mode"] is None
     assert said["sliders"] > 0
     pictures = [
@@ -135,7 +136,8 @@ def test_chapter_runs_alone(name, repository, python, tmp_path, monkeypatch):
         if state["_model_name"] == "OutputModel"
     ]
     assert pictures, "interactive_output makes a widget that holds its picture"
-    for outputs in [cell.outputs for cell in code] + pictures:
+    meant = [cell for cell in code if "raises-exception" in cell.metadata.get("tags", [])]
+    for outputs in [cell.outputs for cell in code if cell not in meant] + pictures:
         assert not [output for output in outputs if output["output_type"] == "error"]
     for outputs in pictures:
         assert any("image/png" in output.get("data", {}) for output in outputs)

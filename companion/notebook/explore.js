@@ -72,6 +72,9 @@
     restore();
   };
 
+  // The theme makes code that scrolls reachable by keyboard, but may measure it too early.
+  window.addEventListener("load", () => window.dispatchEvent(new Event("resize")));
+
   const startAll = () => document.querySelectorAll("figure.explore[id]").forEach(start);
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", startAll);
   else startAll();

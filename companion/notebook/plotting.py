@@ -145,7 +145,8 @@ def surface(
     axes.plot_surface(x.numpy(), y.numpy(), z.numpy(), rstride=1, cstride=1, color=color)
     axes.set(xlabel="x", ylabel="y")
     axes.set_box_aspect(None, zoom=0.85)
-    axes.tick_params(labelsize=8, pad=-2)
+    axes.tick_params(pad=-2)
+    axes.locator_params(nbins=3)
     for side in (axes.xaxis, axes.yaxis, axes.zaxis):
         side.set_pane_color((0, 0, 0, 0))
 
