@@ -101,30 +101,33 @@ def sliders(repeat: int) -> list[dict]:
     The event is sent at the start of a frame, and a message posted then arrives when the frame's
     script, style, layout and paint are done: the work is measured, without the wait for the screen.
     The first touch also unpacks the frames, and is timed apart, until they stand in the page.
+    A position's time is the median of its sweeps; the percentiles are over the positions.
     """
     rows = []
     with sync_playwright() as playwright:
         browser = launch(playwright)
         context = browser.new_context()
         for name in PAGES:
-            for number in range(_count_figures(name)):
-                first, times = [], []
-                for _ in range(repeat):
-                    page = visit(context, file_url(name)).page
-                    figure = page.locator("figure.explore[id]").nth(number)
-                    found = figure.evaluate(SWEEP)
-                    first.append(found["first"])
-                    times += found["times"]
-                    page.close()
+            sweeps = []
+            for _ in range(repeat):
+                page = visit(context, file_url(name)).page
+                figures = page.locator("figure.explore[id]").all()
+                sweeps.append([figure.evaluate(SWEEP) for figure in figures])
+                page.close()
+            for found in zip(*sweeps, strict=True):
+                times = [
+                    statistics.median(position)
+                    for position in zip(*(sweep["times"] for sweep in found), strict=True)
+                ]
                 p95 = _percentile(times, 0.95)
                 rows.append(
                     {
                         "page": name,
-                        "figure": found["id"].removeprefix("explore-"),
-                        "kind": found["kind"],
-                        "positions": len(found["times"]),
-                        "payload kB": round(found["payload"] / 1000),
-                        "first touch ms": round(statistics.median(first), 1),
+                        "figure": found[0]["id"].removeprefix("explore-"),
+                        "kind": found[0]["kind"],
+                        "positions": len(times),
+                        "payload kB": round(found[0]["payload"] / 1000),
+                        "first touch ms": round(statistics.median(f["first"] for f in found), 1),
                         "p50 ms": round(_percentile(times, 0.5), 1),
                         "p95 ms": round(p95, 1),
                         "goal ms": GOALS["slider p95"],
@@ -171,10 +174,6 @@ SWEEP = """async (figure) => {
     payload: figure.querySelector(".explore-payload").textContent.length,
   };
 }"""
-
-
-def _count_figures(name: str) -> int:
-    return (HTML / f"{name}.html").read_text(encoding="utf-8").count('class="explore-payload"')
 
 
 def _percentile(values: list[float], share: float) -> float:
