@@ -23,13 +23,21 @@ _THEMED = {
     plotting.GRAY: "gray",
 }
 
+# What every axis repeats: explore.css has these styles under a short name.
+_CLASSES = {
+    "fill: none; stroke: var(--figure-grid); stroke-width: 0.6; stroke-linecap: square": "fg",
+    "fill: var(--figure-ink); stroke: var(--figure-ink); stroke-width: 0.8": "fi",
+    "font-size: 10px; text-anchor: middle; fill: var(--figure-ink)": "fm",
+    "font-size: 10px; text-anchor: end; fill: var(--figure-ink)": "fe",
+}
+
 
 def svg_text(figure: Figure, prefix: str) -> str:
     """Return ``figure`` as one ``<svg>`` element to be put into a page.
 
     Matplotlib writes a file; a page needs less and more. The header, the metadata and a style sheet
     that would leak into the page go; ids get ``prefix``, since a page holds many figures;
-    coordinates (never the numbers inside texts) keep two decimals; the colours of the book
+    coordinates (never the numbers inside texts) keep one decimal; the colours of the book
     become CSS variables, which dark mode changes.
     """
     file = io.StringIO()
@@ -55,15 +63,30 @@ def svg_text(figure: Figure, prefix: str) -> str:
     svg = svg.replace("xlink:href", "href").replace(
         ' xmlns:xlink="http://www.w3.org/1999/xlink"', ""
     )
-    return re.sub(r"\n\s+", "\n", svg)
+    for style, name in _CLASSES.items():
+        svg = svg.replace(f'style="{style}"', f'class="{name}"')
+    return re.sub(r"\n\s+", "\n", _ungrouped(svg))
+
+
+def _ungrouped(svg: str) -> str:
+    """Leave out groups that carry no attribute: they had an id, and change nothing without it."""
+    kept, parts = [], []
+    for part in re.split(r"(<g\b[^>]*>|</g>)", svg):
+        if part.startswith("<g"):
+            kept.append(part != "<g>")
+            part = part if kept[-1] else ""
+        elif part == "</g>" and not kept.pop():
+            part = ""
+        parts.append(part)
+    return "".join(parts)
 
 
 def _shorten(attribute: re.Match) -> str:
-    """Round the coordinates in one attribute to two decimals; scales are no coordinates."""
+    """Round the coordinates in one attribute to a tenth of a point; scales are no coordinates."""
     if "scale" in attribute[2] or "matrix" in attribute[2]:
         return attribute[0]
     text = re.sub(
-        r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), attribute[2]
+        r"-?\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".rstrip("0").rstrip("."), attribute[2]
     )
     return f' {attribute[1]}="{text}"'
 
