@@ -79,9 +79,12 @@ def test_the_cache_is_named_by_the_key_and_older_ones_go(project, tmp_path):
     assert not old.exists()
 
 
-def test_buttons_need_an_address():
+def test_buttons_need_an_address(monkeypatch):
+    assert set(extension.repository()) >= {"url", "branch"}
     for address, shown in (("", False), ("https://example.org/book", True)):
-        config = SimpleNamespace(html_theme_options={"repository_url": address})
+        config = SimpleNamespace(html_theme_options={})
+        said = {"url": address, "branch": "main"}
+        monkeypatch.setattr(extension, "repository", lambda said=said: said)
         extension.offer_repository(None, config)
         assert ("launch_buttons" in config.html_theme_options) == shown
 

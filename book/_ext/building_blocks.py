@@ -12,6 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
+import yaml
 from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,12 +53,21 @@ def use_own_cache(app, config) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def repository() -> dict[str, str]:
+    """Return what `_config.yml` says of the repository (theme options of ours hide it there)."""
+    return yaml.safe_load((ROOT / "book" / "_config.yml").read_text(encoding="utf-8"))["repository"]
+
+
 def offer_repository(app, config) -> None:
     """Show the buttons that need the repository's address, once `_config.yml` names it."""
-    options = config.html_theme_options
-    if options.get("repository_url"):
-        options["use_repository_button"] = options["use_issues_button"] = True
-        options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
+    if repository()["url"]:
+        config.html_theme_options |= {
+            "repository_url": repository()["url"],
+            "repository_branch": repository()["branch"],
+            "use_repository_button": True,
+            "use_issues_button": True,
+            "launch_buttons": {"colab_url": "https://colab.research.google.com"},
+        }
 
 
 def outdated(app, env, added, changed, removed) -> list[str]:
