@@ -7,9 +7,19 @@ import torch
 from companion.notebook.checks import check, fails
 from companion.notebook.explore import explore, show
 from companion.notebook.plotting import use_style
+from companion.notebook.seeds import over_seeds, within_seeds
 from companion.notebook.source import show_source
 
-__all__ = ["check", "explore", "fails", "show", "show_source", "start_chapter"]
+__all__ = [
+    "check",
+    "explore",
+    "fails",
+    "over_seeds",
+    "show",
+    "show_source",
+    "start_chapter",
+    "within_seeds",
+]
 
 
 def start_chapter() -> int:
