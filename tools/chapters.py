@@ -24,6 +24,12 @@ def chapters() -> list[Path]:
     return [path for path in pages() if path.suffix == ".ipynb"]
 
 
+def markdown_notebooks() -> list[Path]:
+    """List the pages that are Markdown with code cells."""
+    texts = [path for path in pages() if path.suffix == ".md"]
+    return [path for path in texts if "{code-cell}" in path.read_text(encoding="utf-8")]
+
+
 def read(path: Path) -> nbformat.NotebookNode:
     """Read a notebook."""
     return nbformat.read(path, as_version=4)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from chapters import BOOK, ROOT
+from chapters import BOOK, ROOT, markdown_notebooks
 
 FRAMES = BOOK / "_build" / "frames"
 NOWHERE = "http://127.0.0.1:9"  # a proxy that answers nobody: the network is cut
@@ -59,7 +59,7 @@ def chapters() -> bool:
     return all(
         [
             run("pytest", "-q", *plain, *nbval, "--ignore", "book/_build", "book", **here),
-            run(sys.executable, "tools/frames.py", "book/index.md", **here),
+            run(sys.executable, "tools/frames.py", *map(str, markdown_notebooks()), **here),
         ]
     )
 
