@@ -1,6 +1,7 @@
 """Write requirements.txt: install requirements.in into a new environment and list what came."""
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,8 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [str(next(Path(folder).glob("*/python*"))), "-m", "pip"]
+        tools = Path(folder) / ("Scripts" if os.name == "nt" else "bin")
+        pip = [str(tools / "python"), "-m", "pip"]
         subprocess.run([*pip, "install", "-r", str(ROOT / "requirements.in")], check=True)
         frozen = subprocess.run(
             [*pip, "freeze", "--exclude", "setuptools"], check=True, capture_output=True, text=True
