@@ -41,7 +41,8 @@ def test_the_tool_runs_a_chapter_with_every_seed(tmp_path, monkeypatch):
     code = """import os
 from companion.notebook import within_seeds
 within_seeds("small", double=2 * int(os.environ["BOOK_SEED"]))"""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    reader = nbformat.v4.new_code_cell("1 / 0", metadata={"tags": ["reads-seeds"]})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code), reader])
     path = tmp_path / "small.ipynb"
     nbformat.write(notebook, path)
     monkeypatch.setattr(tool, "FOLDER", tmp_path / "seeds")

@@ -1,4 +1,7 @@
-"""Run chapters with several seeds; keep what they hand to `within_seeds` in a committed file."""
+"""Run chapters with several seeds; keep what they hand to `within_seeds` in a committed file.
+
+Cells tagged `reads-seeds`, which show or use the file itself, are left out.
+"""
 
 import argparse
 import json
@@ -27,7 +30,11 @@ def run(path: Path, seed: int) -> dict[str, float]:
             TQDM_DISABLE="1",
         )
         resources = {"metadata": {"path": path.parent}}
-        NotebookClient(read(path), timeout=600, resources=resources).execute()
+        notebook = read(path)
+        notebook.cells = [
+            c for c in notebook.cells if "reads-seeds" not in c.metadata.get("tags", [])
+        ]
+        NotebookClient(notebook, timeout=600, resources=resources).execute()
         return json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
 
 
@@ -57,7 +64,7 @@ def _commit() -> str:
 
 def main() -> None:
     """Run the chapters that are named."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("chapter", nargs="+", type=Path, help="notebooks")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 (at least 5)")
     arguments = parser.parse_args()
