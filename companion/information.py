@@ -138,7 +138,7 @@ def cross_entropy(
     Reference:
         Goodfellow, Bengio and Courville, "Deep Learning" (2016), equation 3.51.
     """
-    q = torch.where((p > 0) | (q > 0), q, 1)  # 0 · log 0 = 0
+    q = torch.where((p > 0) | (q > 0), q, 1)  # where both are 0: 0 · log 0 = 0
     return (p * surprisal(q, base)).sum(-1)
 
 
