@@ -91,8 +91,8 @@ VALUES = [
     torch.tensor(1.5),
     torch.empty(0, 4),
     torch.arange(6).reshape(2, 3).T,
-    torch.randn(3, dtype=torch.float64),
-    torch.randn(3).bfloat16(),
+    torch.tensor([0.1, -2.5, 1e-300], dtype=torch.float64),
+    torch.tensor([0.5, -0.707, 1.07]).bfloat16(),
     torch.tensor([True, False]),
     torch.nn.Parameter(torch.ones(2)),
 ]
