@@ -210,7 +210,8 @@ def blocks(repeat: int) -> list[dict]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = []
-    for name, ours, torchs in itertools.chain(_activations(), _optimisers()):
+    kinds = _activations(), _optimisers(), _losses(), _dropout(), _backprop()
+    for name, ours, torchs in itertools.chain(*kinds):
         mine, other = _in_turns(ours, torchs, repeat)
         rows.append(
             {
@@ -259,6 +260,79 @@ def _optimisers():
         ours = stepper(getattr(optim, name), **momentum)
         torchs = stepper(getattr(torch.optim, name), foreach=False, **momentum)
         yield f"{name}.step, 235,146 weights", ours, torchs
+
+
+def _losses():
+    import torch
+    from torch.nn import functional
+
+    from companion import information, losses
+
+    z, c = torch.randn(1024, 1000, requires_grad=True), torch.randint(1000, (1024,))
+    x, y = torch.randn(1_000_000, requires_grad=True), torch.rand(1_000_000)
+
+    def both_ways(function: Callable, leaf: torch.Tensor, *arguments) -> Callable:
+        return lambda: torch.autograd.grad(function(leaf, *arguments).sum(), leaf)
+
+    def probabilities(function: Callable) -> Callable:
+        return lambda logits, target: function(logits.sigmoid(), target)
+
+    for name, leaf, arguments in (
+        ("mse_loss", x, (y,)),
+        ("binary_cross_entropy", x, (y,)),
+        ("binary_cross_entropy_with_logits", x, (y,)),
+        ("cross_entropy", z, (c,)),
+        ("logsumexp", z, (1,)),
+    ):
+        ours = getattr(losses, name)
+        torchs = getattr(torch if name == "logsumexp" else functional, name)
+        if name == "binary_cross_entropy":
+            ours, torchs = probabilities(ours), probabilities(torchs)
+        yield f"{name}, both ways", *(both_ways(f, leaf, *arguments) for f in (ours, torchs))
+
+    p, q = torch.randn(2, 1000, 1000).softmax(-1)
+
+    def torchs_kl() -> torch.Tensor:
+        return functional.kl_div(q.log(), p, reduction="none").sum(-1)
+
+    yield "kl_divergence, 1000 of 1000", lambda: information.kl_divergence(p, q), torchs_kl
+
+
+def _dropout():
+    import torch
+    from torch.nn import functional
+
+    from companion.regularization import dropout
+
+    x, upstream = torch.randn(256, 1024, requires_grad=True), torch.randn(256, 1024)
+
+    def both_ways(function: Callable) -> Callable:
+        return lambda: torch.autograd.grad(function(x, 0.5), x, upstream)
+
+    yield "dropout, both ways", both_ways(dropout), both_ways(functional.dropout)
+
+
+def _backprop():
+    import torch
+    from torch.nn import functional
+
+    from companion.backprop import MLP
+
+    net = MLP([64, 128, 10], "relu", "cross_entropy")
+    leaves = [p.clone().requires_grad_() for p in net.W + net.b]
+    x, c = torch.randn(64, 64), torch.randint(10, (64,))
+
+    def by_hand() -> None:
+        net.forward(x)
+        net.loss(c)
+        net.backward(c)
+
+    def by_autograd() -> None:
+        W_1, W_2, b_1, b_2 = leaves
+        z = functional.linear(torch.relu(functional.linear(x, W_1, b_1)), W_2, b_2)
+        torch.autograd.grad(functional.cross_entropy(z, c), leaves)
+
+    yield "MLP 64-128-10 by hand, batch of 64", by_hand, by_autograd
 
 
 def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:
