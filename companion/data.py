@@ -1,11 +1,15 @@
-"""The data of the book: real, small, and there without a network.
+"""The data of the book: real, small, and there without a network. And how they come in batches.
 
-Each loader returns tensors: images as numbers from 0 to 1 in the order channel, height, width;
-labels as int64. None depends on the folder you are in or touches the global random state. All
-check what they read against :data:`SOURCES`, the one table of where data come from, under which
+The first functions return tensors: images as numbers from 0 to 1 in the order channel, height,
+width; labels as int64. None depends on the folder you are in or touches the global random state.
+All check what they read against :data:`SOURCES`, the one table of where data come from, under which
 licence, and what their SHA-256 is. ``python -m companion.data`` prints that table.
+
+:func:`one_epoch` and :func:`pad_collate` make batches of samples. What changes the samples
+themselves is in ``companion.transforms`` and can be imported from here too.
 """
 
+import functools
 import gzip
 import hashlib
 import http.client
@@ -16,17 +20,51 @@ import os
 import struct
 import urllib.request
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset, default_collate
+
+from companion.transforms import (
+    Compose,
+    Normalize,
+    RandomCrop,
+    RandomHorizontalFlip,
+    StandardScaler,
+    ToTensor,
+)
+
+__all__ = [
+    "FASHION_MNIST_CLASSES",
+    "SOURCES",
+    "Compose",
+    "DiabetesDataset",
+    "Normalize",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "Source",
+    "Split",
+    "StandardScaler",
+    "ToTensor",
+    "TransformedDataset",
+    "diabetes",
+    "digits",
+    "fashion_mnist",
+    "one_epoch",
+    "packaged",
+    "pad_collate",
+    "photo",
+    "sources_table",
+]
 
 # scikit-learn takes a second to import: the loaders that need it do that themselves.
 
@@ -291,6 +329,166 @@ class DiabetesDataset(Dataset):
         return len(self.features)
 
 
+def _transforming(init: Callable) -> Callable:
+    """Refuse what is no dataset or no transform."""
+
+    @functools.wraps(init)
+    def checked(self, dataset, transform):
+        _check_dataset(dataset)
+        if not callable(transform):
+            raise TypeError(f"transform must be callable, got {transform!r}")
+        init(self, dataset, transform)
+
+    return checked
+
+
+class TransformedDataset(Dataset):
+    """Another dataset of pairs, with a function applied to each input when it is asked for.
+
+    Args:
+        dataset: has pairs (input, target).
+        transform: what to do with an input. If it is random, it gives something new each time.
+
+    Raises:
+        TypeError: if ``dataset`` has no length or cannot be indexed, or if ``transform`` cannot be
+            called.
+
+    Example:
+        >>> dataset = TransformedDataset([(3, "odd"), (4, "even")], lambda x: x * x)
+        >>> len(dataset), dataset[1]
+        (2, (16, 'even'))
+    """
+
+    @_transforming
+    def __init__(self, dataset: Dataset | Sequence, transform: Callable) -> None:
+        self.dataset, self.transform = dataset, transform
+
+    def __getitem__(self, index):
+        x, y = self.dataset[index]
+        return self.transform(x), y
+
+    def __len__(self):
+        return len(self.dataset)
+
+
+def _loading(function: Callable) -> Callable:
+    """Refuse what cannot be cut into batches at once, not only when a batch is asked for."""
+
+    @functools.wraps(function)
+    def checked(dataset, batch_size=1, shuffle=False, **settings):
+        _check_dataset(dataset)
+        if len(dataset) == 0:
+            raise ValueError("dataset must hold at least one sample, got none")
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool):
+            raise TypeError(f"batch_size must be a whole number, got {batch_size!r}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        return function(dataset, batch_size, shuffle, **settings)
+
+    return checked
+
+
+@_loading
+def one_epoch(
+    dataset: Dataset | Sequence,
+    batch_size: int = 1,
+    shuffle: bool = False,
+    *,
+    collate_fn: Callable = default_collate,
+    drop_last: bool = False,
+    generator: torch.Generator | None = None,
+) -> Iterator[Any]:
+    """Go through a dataset once, in batches: the heart of ``torch.utils.data.DataLoader``.
+
+    The arguments are torch's, and so are the batches. (With ``shuffle``, torch takes the order from
+    ``randperm`` too, but draws more numbers besides, such as a seed for its workers.)
+
+    Args:
+        dataset: knows its length and gives sample number ``i`` for ``dataset[i]``.
+        batch_size: how many samples a batch has.
+        shuffle: in a new random order, or as they stand.
+        collate_fn: makes a batch of a list of samples; torch's ``default_collate`` stacks them.
+        drop_last: leave out a last batch that is smaller than the others.
+        generator: where the order is drawn from; None for torch's global generator.
+
+    Yields:
+        The batches. Every sample comes once, but for what ``drop_last`` leaves out.
+
+    Raises:
+        TypeError: if ``dataset`` has no length or cannot be indexed, or if ``batch_size`` is no
+            whole number.
+        ValueError: if the dataset is empty or ``batch_size`` is less than 1.
+
+    Example:
+        >>> list(one_epoch([10, 20, 30, 40, 50], batch_size=2))
+        [tensor([10, 20]), tensor([30, 40]), tensor([50])]
+    """
+    n = len(dataset)
+    order = range(n)
+    if shuffle:
+        order = torch.randperm(n, generator=generator).tolist()
+    for start in range(0, n, batch_size):
+        rows = order[start : start + batch_size]
+        if len(rows) == batch_size or not drop_last:
+            yield collate_fn([dataset[i] for i in rows])
+
+
+def _sequences(function: Callable) -> Callable:
+    """Make a collate function refuse what cannot be padded to one tensor."""
+
+    @functools.wraps(function)
+    def checked(batch, padding_value=0.0):
+        if not isinstance(batch, list | tuple):
+            raise TypeError(f"batch must be a list of tensors, got {type(batch).__name__}")
+        if not batch:
+            raise ValueError("batch must hold at least one sequence, got none")
+        for x in batch:
+            if not isinstance(x, Tensor):
+                raise TypeError(f"batch must hold tensors only, got {type(x).__name__}")
+            if x.dim() == 0:
+                raise ValueError("batch must hold sequences, got a single number")
+            if x.shape[1:] != batch[0].shape[1:] or x.dtype != batch[0].dtype:
+                raise ValueError(
+                    "batch must hold sequences that differ in length only, got "
+                    f"{tuple(batch[0].shape)} of {batch[0].dtype} and {tuple(x.shape)} of {x.dtype}"
+                )
+        return function(batch, padding_value)
+
+    return checked
+
+
+@_sequences
+def pad_collate(
+    batch: Sequence[Shaped[Tensor, "_ ..."]], padding_value: float = 0.0
+) -> tuple[Shaped[Tensor, "n longest *features"], Int64[Tensor, " n"], Bool[Tensor, "n longest"]]:
+    """Make one tensor of sequences of different lengths: the shorter ones are filled up at the end.
+
+    To be used as a loader's ``collate_fn``.
+
+    Args:
+        batch: sequences, each with its steps along the first axis.
+        padding_value: what fills up.
+
+    Returns:
+        The padded sequences, the length of each, and a mask: True for what was there, False for
+        what fills up.
+
+    Raises:
+        TypeError: if ``batch`` is no list, or if not all of it are tensors.
+        ValueError: if it is empty, or if the sequences differ in type or in more than the length.
+
+    Example:
+        >>> pad_collate([torch.tensor([1, 2, 3]), torch.tensor([4])])
+        (tensor([[1, 2, 3],
+                [4, 0, 0]]), tensor([3, 1]), tensor([[ True,  True,  True],
+                [ True, False, False]]))
+    """
+    lengths = torch.tensor([len(x) for x in batch])
+    padded = pad_sequence(batch, batch_first=True, padding_value=padding_value)
+    mask = torch.arange(padded.shape[1]) < lengths[:, None]
+    return padded, lengths, mask
+
+
 def photo(
     name: str = "china", size: int | tuple[int, int] | None = None, gray: bool = False
 ) -> Float[Tensor, "channels height width"]:
@@ -365,6 +563,14 @@ def sources_table() -> str:
         ),
     ]
     return "\n".join(rows)
+
+
+def _check_dataset(dataset: object) -> None:
+    for method, use in (("__len__", "a length"), ("__getitem__", "samples by number")):
+        if not hasattr(dataset, method):
+            raise TypeError(
+                f"dataset must have {use} ({method}), and {type(dataset).__name__} has not"
+            )
 
 
 def _read(path: Traversable, remedy: str) -> bytes:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
-from torch.utils.data import DataLoader
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, TensorDataset
 
 from companion import data
 
@@ -170,11 +171,168 @@ def test_bad_arguments_are_refused(load, error, message):
         load()
 
 
+# Batches
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 12])
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 12, 20])
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_an_epoch_has_torchs_batches(n, batch_size, drop_last, shuffle):
+    dataset = TensorDataset(torch.arange(n), torch.randn(n, 2, 3))
+    mine, torchs = (torch.Generator().manual_seed(n) for _ in range(2))
+    settings = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last}
+    loader = DataLoader(dataset, generator=torchs, **settings)
+    for _ in range(3):
+        # what torch draws besides: a seed for its workers, ...
+        torch.empty((), dtype=torch.int64).random_(generator=mine)
+        batches = list(data.one_epoch(dataset, generator=mine, **settings))
+        if shuffle:  # ... and, once an order is used up, another, of which it takes nothing
+            torch.randperm(n, generator=mine)
+        assert len(batches) == len(loader)
+        for a, b in zip(batches, loader, strict=True):
+            assert type(a) is type(b)
+            assert all(x.equal(y) for x, y in zip(a, b, strict=True))
+        seen = sorted(i for numbers, _ in batches for i in numbers.tolist())
+        if not drop_last:
+            assert seen == list(range(n))
+    assert torch.rand(1, generator=mine).equal(torch.rand(1, generator=torchs))
+
+
+def test_an_epoch_collates_as_torch_and_as_told():
+    samples = [{"x": torch.tensor([i, 0.5]), "name": f"n{i}", "pair": (i, i / 2)} for i in range(3)]
+    for ours, theirs in zip(data.one_epoch(samples, 2), DataLoader(samples, 2), strict=True):
+        assert ours["x"].equal(theirs["x"])
+        assert ours["name"] == theirs["name"]
+        assert [p.tolist() for p in ours["pair"]] == [p.tolist() for p in theirs["pair"]]
+    assert list(data.one_epoch("abc", 2, collate_fn=list)) == [["a", "b"], ["c"]]
+
+
+def test_the_order_is_new_in_each_epoch_and_comes_from_the_generator_alone():
+    def orders(generator):
+        return [next(data.one_epoch(range(50), 50, True, generator=generator)) for _ in range(2)]
+
+    first, second = orders(torch.Generator().manual_seed(1))
+    assert not first.equal(second)
+    again = orders(torch.Generator().manual_seed(1))
+    assert first.equal(again[0])
+    assert second.equal(again[1])
+    torch.manual_seed(5)
+    by_global = orders(None)
+    torch.manual_seed(5)
+    assert orders(None)[1].equal(by_global[1])
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.bool])
+def test_pad_collate_equals_torchs_padding(shape, dtype):
+    lengths = [3, 0, 5, 1, 5]
+    sequences = [torch.randn(n, *shape).gt(0).to(dtype) for n in lengths]
+    for value in (0, 1):
+        padded, n, mask = data.pad_collate(sequences, padding_value=value)
+        assert padded.equal(pad_sequence(sequences, batch_first=True, padding_value=value))
+        assert padded.dtype == dtype
+        assert n.tolist() == lengths == mask.sum(1).tolist()
+        assert (padded[~mask] == value).all()
+        for row, real, sequence in zip(padded, mask, sequences, strict=True):
+            assert row[real].equal(sequence)
+
+
+def test_pad_collate_lets_gradients_through_and_serves_a_loader():
+    sequences = [torch.ones(n, 2, requires_grad=True) for n in (1, 3)]
+    padded, _, mask = data.pad_collate(sequences)
+    padded[mask].sum().backward()
+    assert all(x.grad.equal(torch.ones_like(x)) for x in sequences)
+    empty = data.pad_collate([torch.empty(0), torch.empty(0)])
+    assert [x.shape for x in empty] == [(2, 0), (2,), (2, 0)]
+    words = [torch.arange(n) for n in (2, 4, 1)]
+    shapes = [x.shape for x, _, _ in DataLoader(words, 2, collate_fn=data.pad_collate)]
+    assert shapes == [(2, 4), (1, 1)]
+
+
+def test_a_transformed_dataset_transforms_inputs_only_and_when_asked():
+    calls = []
+
+    def transform(x):
+        calls.append(x)
+        return x + 0.5
+
+    dataset = data.TransformedDataset([(1, "a"), (2, "b")], transform)
+    assert len(dataset) == 2
+    assert calls == []
+    assert list(dataset) == [(1.5, "a"), (2.5, "b")]
+    assert dataset[-1] == (2.5, "b")
+    assert calls == [1, 2, 2]
+
+
+def test_transformed_images_come_through_workers_as_well():
+    transform = data.Compose([data.RandomCrop(4, padding=1), data.RandomHorizontalFlip()])
+    images = torch.arange(6 * 16.0).view(6, 1, 4, 4)
+    dataset = data.TransformedDataset(TensorDataset(images, torch.arange(6)), transform)
+    for workers in (0, 2):
+        loader = DataLoader(dataset, batch_size=4, num_workers=workers)
+        batches = list(loader)
+        assert torch.cat([y for _, y in batches]).tolist() == list(range(6))
+        assert [x.shape for x, _ in batches] == [(4, 1, 4, 4), (2, 1, 4, 4)]
+
+
+class Endless(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield 1
+
+
+def sequences(*shapes, dtype=torch.float32):
+    return [torch.zeros(shape, dtype=dtype) for shape in shapes]
+
+
+@pytest.mark.nocheck
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: data.one_epoch([]), ValueError, "dataset must hold at least one sample, got none"),
+        (lambda: data.one_epoch([1], 0), ValueError, "batch_size must be at least 1, got 0"),
+        (lambda: data.one_epoch([1], batch_size=-3), ValueError, "at least 1, got -3"),
+        (lambda: data.one_epoch([1], 2.0), TypeError, "batch_size must be a whole number, got 2.0"),
+        (lambda: data.one_epoch([1], True), TypeError, "batch_size must be .* got True"),
+        (lambda: data.one_epoch(3), TypeError, "must have a length .* and int has not"),
+        (lambda: data.one_epoch({1, 2}), TypeError, "samples by number .* and set has not"),
+        (lambda: data.one_epoch(Endless()), TypeError, "a length .* and Endless has not"),
+        (lambda: data.TransformedDataset(3, abs), TypeError, "a length .* and int has not"),
+        (lambda: data.TransformedDataset([(1, 2)], 3), TypeError, "must be callable, got 3"),
+        (lambda: data.pad_collate([]), ValueError, "at least one sequence, got none"),
+        (lambda: data.pad_collate(torch.ones(2, 3)), TypeError, "list of tensors, got Tensor"),
+        (lambda: data.pad_collate([[1, 2]]), TypeError, "tensors only, got list"),
+        (lambda: data.pad_collate(sequences(())), ValueError, "got a single number"),
+        (lambda: data.pad_collate(sequences((2, 3), (2, 4))), ValueError, r"got \(2, 3\).*\(2, 4"),
+        (lambda: data.pad_collate(sequences((2,), (2, 1))), ValueError, r"length only, got \(2,\)"),
+        (
+            lambda: data.pad_collate(sequences((2,)) + sequences((2,), dtype=torch.int64)),
+            ValueError,
+            "float32 and .*int64",
+        ),
+    ],
+)
+def test_what_cannot_be_batched_is_refused(call, error, message):
+    state = torch.get_rng_state()
+    with pytest.raises(error, match=message):
+        call()
+    assert torch.get_rng_state().equal(state)
+
+
+@pytest.mark.nocheck
+def test_samples_that_do_not_fit_together_raise_and_lose_nothing():
+    dataset = sequences((2,), (3,))
+    with pytest.raises(RuntimeError, match="equal size"):
+        next(data.one_epoch(dataset, 2))
+    assert [x.shape for x in dataset] == [(2,), (3,)]
+    assert len(list(data.one_epoch(dataset, 2, collate_fn=data.pad_collate))) == 1
+
+
 # The table
 
 
 def test_every_file_is_in_the_table_and_every_entry_complete():
-    files = {path.name for path in data.FILES.iterdir() if path.suffix != ".LICENSE"}
+    files = {p.name for p in data.FILES.iterdir() if p.is_file() and p.suffix != ".LICENSE"}
     assert files <= data.SOURCES.keys()
     for name, source in data.SOURCES.items():
         assert source.name == name
