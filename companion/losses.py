@@ -224,7 +224,7 @@ def mse_loss(
         tensor(4.5000)
 
     Reference:
-        Gauss, "Theoria combinationis observationum erroribus minimis obnoxiae" (1823), article 6.
+        Gauss, "Theoria combinationis observationum erroribus minimis obnoxiae" (1823).
     """
     return reduce_loss((input - target) ** 2, reduction)
 
@@ -382,7 +382,7 @@ def logsumexp(
 
     Reference:
         Blanchard, Higham and Higham, "Accurately computing the log-sum-exp and softmax functions"
-        (2021), equation 1.3, https://doi.org/10.1093/imanum/draa038.
+        (2021), section 1, https://doi.org/10.1093/imanum/draa038.
     """
     m = input.amax(dim, keepdim=True).detach()  # it cancels: no gradient
     m = m.where(m.isfinite(), 0)
