@@ -28,7 +28,7 @@ def mean_and_deviation(batches: list[Tensor]) -> tuple[Tensor, Tensor]:
     return samples.mean(0).float(), samples.std(0, correction=0).float()
 
 
-def to_unit(train: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+def unit_scaled(train: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
     """Return both tables scaled so that the training table's columns run from 0 to 1."""
     low, high = train.amin(0), train.amax(0)
     width = torch.where(high > low, high - low, 1)
@@ -59,6 +59,7 @@ def _batches():
     generator = torch.Generator().manual_seed(2)
     for sizes in ([4, 4, 1], [3, 5, 2, 7], [6, 6]):
         yield ([torch.randn(n, 3, generator=generator) * 4 + 2 for n in sizes],)
+    yield ([torch.randn(50, 2, generator=generator) + 10_000 for _ in range(4)],)
 
 
 def _tables():
@@ -74,5 +75,5 @@ EXERCISES = {
     "iterations": Exercise(iterations, _counts),
     "collate_pairs": Exercise(collate_pairs, _pairs),
     "mean_and_deviation": Exercise(mean_and_deviation, _batches),
-    "to_unit": Exercise(to_unit, _tables),
+    "unit_scaled": Exercise(unit_scaled, _tables),
 }
