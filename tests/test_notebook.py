@@ -29,6 +29,19 @@ def test_every_exercise_refuses_a_constant_and_a_stub():
         assert "not filled in yet" in _judge(name, lambda *_: None).text
 
 
+@pytest.mark.parametrize("answer", [[None], ["x"], {}, "x", [0.0, None], [[1.0]], object()])
+def test_an_answer_of_a_wrong_kind_is_refused_without_an_error(answer):
+    for name in exercise_names():
+        assert not _judge(name, lambda *_: answer)
+
+
+def test_functions_among_the_arguments_are_shown_by_name():
+    from companion.notebook.checks import _text
+
+    assert _text(torch.relu) == "relu"
+    assert _text(1.5) == "1.5"
+
+
 @pytest.mark.parametrize(
     ("solution", "says"),
     [

@@ -210,7 +210,16 @@ def blocks(repeat: int) -> list[dict]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = []
-    kinds = _activations(), _optimisers(), _losses(), _dropout(), _backprop()
+    kinds = (
+        _activations(),
+        _optimisers(),
+        _losses(),
+        _backprop(),
+        _training(),
+        _dropout(),
+        _normalization(),
+        _precision(),
+    )
     for name, ours, torchs in itertools.chain(*kinds):
         mine, other = _in_turns(ours, torchs, repeat)
         rows.append(
@@ -333,6 +342,95 @@ def _backprop():
         torch.autograd.grad(functional.cross_entropy(z, c), leaves)
 
     yield "MLP 64-128-10 by hand, batch of 64", by_hand, by_autograd
+
+
+def _training():
+    import torch
+    from torch.nn import functional
+
+    from companion.training import train_epoch
+
+    x, c = torch.randn(64, 64, 64), torch.randint(10, (64, 64))
+    loader = list(zip(x, c, strict=True))
+    models, optimizers = [], []
+    for _ in range(2):
+        layers = torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10)
+        models.append(torch.nn.Sequential(*layers))
+        optimizers.append(torch.optim.SGD(models[-1].parameters(), lr=1e-3))
+
+    def with_checks() -> None:
+        train_epoch(models[0], loader, functional.cross_entropy, optimizers[0])
+
+    def bare() -> None:
+        for inputs, target in loader:
+            loss = functional.cross_entropy(models[1](inputs), target)
+            optimizers[1].zero_grad()
+            loss.backward()
+            optimizers[1].step()
+
+    yield "train_epoch against the bare loop, 64 batches", with_checks, bare
+
+
+def _normalization():
+    import torch
+    from torch.nn import functional
+
+    from companion import normalization
+
+    x, upstream = torch.randn(2, 256, 1024)
+    gamma, beta = torch.randn(2, 1024)
+    leaves = [leaf.requires_grad_() for leaf in (x, gamma, beta)]
+
+    def batch(module) -> Callable:
+        def both_ways() -> tuple:
+            y = module.batch_norm(x, None, None, gamma, beta, training=True)
+            return torch.autograd.grad(y, leaves, upstream)
+
+        return both_ways
+
+    def layer(module) -> Callable:
+        def both_ways() -> tuple:
+            y = module.layer_norm(x, (1024,), gamma, beta)
+            return torch.autograd.grad(y, leaves, upstream)
+
+        return both_ways
+
+    for name, kind in (("batch_norm", batch), ("layer_norm", layer)):
+        yield f"{name}, both ways", kind(normalization), kind(functional)
+
+
+def _precision():
+    import torch
+
+    from companion import precision
+
+    shapes = ((256, 784), (256,), (128, 256), (128,), (10, 128), (10,))
+
+    def parameters() -> list:
+        made = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+        for parameter in made:
+            parameter.grad = torch.randn_like(parameter)
+        return made
+
+    def clipper(module) -> Callable:
+        mine = parameters()
+        return lambda: module.clip_grad_norm_(mine, 1.0)
+
+    ours, torchs = clipper(precision), clipper(torch.nn.utils)
+    yield "clip_grad_norm_, 235,146 weights", ours, torchs
+
+    def scaler(made) -> Callable:
+        optimizer = torch.optim.SGD(parameters(), lr=1e-3, foreach=False)
+
+        def scaled_step() -> None:
+            made.scale(torch.ones(()))
+            made.step(optimizer)
+            made.update()
+
+        return scaled_step
+
+    ours, torchs = scaler(precision.GradScaler("cpu")), scaler(torch.amp.GradScaler("cpu"))
+    yield "GradScaler.step and update, 235,146 weights", ours, torchs
 
 
 def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:

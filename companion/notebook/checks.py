@@ -152,6 +152,8 @@ def _difference(answer: object, expected: object, exercise: Exercise) -> str:
     """Say how ``answer`` differs from ``expected``; empty if it does not."""
     pair = f"yours gives {_text(answer)}\n  it should be {_text(expected)}"
     if isinstance(expected, dict):
+        if not isinstance(answer, dict):
+            return pair
         for key in expected:
             problem = _difference(answer.get(key), expected[key], exercise)
             if problem:
@@ -194,6 +196,8 @@ def _changed(after: object, before: object) -> str:
 
 
 def _text(value: object) -> str:
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__  # its repr holds an address
     text = repr(value.detach() if isinstance(value, torch.Tensor) else value)
     text = " ".join(text.split())
     return text if len(text) <= 300 else text[:300] + " ..."
