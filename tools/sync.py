@@ -84,7 +84,18 @@ def _is_private(decorator: ast.expr) -> bool:
 
 
 def _formatted(code: str) -> str:
-    command = [sys.executable, "-m", "ruff", "format", "--line-length", "77", "-"]
+    setting = "format.skip-magic-trailing-comma=true"  # so that short signatures take one line
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "format",
+        "--line-length",
+        "77",
+        "--config",
+        setting,
+        "-",
+    ]
     done = subprocess.run(command, input=code, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
