@@ -58,7 +58,7 @@ def surprisal(p: Float[Tensor, "*shape"], base: float = 2) -> Float[Tensor, "*sh
         base: 2 for bits, ``math.e`` for nats.
 
     Returns:
-        Values from 0, for what is certain, to infinity, for what is impossible.
+        Values from 0 (up to rounding), for what is certain, to infinity, for what is impossible.
 
     Raises:
         TypeError: if ``p`` is no floating-point tensor or ``base`` no number.
@@ -185,9 +185,10 @@ def kl_divergence(
     .. math:: D(p \,\|\, q) = \sum_i p_i \log \frac{p_i}{q_i} = H(p, q) - H(p)
 
     Also known as relative entropy. It is no distance: it is not symmetric and breaks the triangle
-    inequality. Value and gradient are those of ``torch.distributions.kl_divergence`` and, with log
-    q first, of ``torch.nn.functional.kl_div``; but where p and q are close, float32 keeps more
-    digits here. Where :math:`p_i = 0` the gradient of that term is 0.
+    inequality. For p and q with equal sums value and gradient are those of
+    ``torch.distributions.kl_divergence`` and, with log q first, of ``torch.nn.functional.kl_div``;
+    but where p and q are close, float32 keeps more digits here. If the sums differ, the value has
+    :math:`\sum_i (q_i - p_i)` more, in nats. Where :math:`p_i = 0` the gradient of that term is 0.
 
     Args:
         p: the true probabilities over ``n`` outcomes.
@@ -237,7 +238,7 @@ def huffman_code(frequencies: dict[str, float]) -> dict[str, str]:
 
     Join the two rarest symbols to one, whose frequency is their sum; give one a leading 0, the
     other a leading 1; go on until one is left. No code word begins another. With the relative
-    frequencies p and the lengths l of the code words,
+    frequencies p, all positive, and the lengths l of the code words,
 
     .. math:: H(p) \le \sum_i p_i l_i < H(p) + 1
 
