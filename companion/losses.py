@@ -95,6 +95,12 @@ def _check_binary_logits(name: str, input: Tensor, target: Tensor, **others) -> 
     _check_probabilities(name, target=target)
 
 
+def _check_axes(name: str, input: Tensor, dim: int | tuple[int, ...], **_) -> None:
+    _check_floats(name, input=input)
+    if dim == ():
+        raise ValueError(f"{name} expected at least one axis as dim, got ()")
+
+
 def _check_classes(
     name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, **others
 ) -> None:
@@ -165,7 +171,7 @@ def _check_cross_entropy(
 
 
 _known_reduction = _checking(_check_reduction)
-_floats_only = _checking(lambda name, input, **_: _check_floats(name, input=input))
+_float_and_axes = _checking(_check_axes)
 _equal_shapes = _checking(_check_pair)
 _probabilities = _checking(_check_binary)
 _binary_targets = _checking(_check_binary_logits)
@@ -248,7 +254,7 @@ class BinaryCrossEntropy(torch.autograd.Function):
         """Return the losses."""
         ctx.save_for_backward(p, y)
         log_p = p.log().clamp(min=-100)
-        log_not_p = (1 - p).log().clamp(min=-100)
+        log_not_p = torch.log1p(-p).clamp(min=-100)
         return -(y * log_p + (1 - y) * log_not_p)
 
     @staticmethod
@@ -256,7 +262,7 @@ class BinaryCrossEntropy(torch.autograd.Function):
         """Return the gradients on the prediction and on the target."""
         p, y = ctx.saved_tensors
         dp = (p - y) / (p * (1 - p)).clamp(min=1e-12)
-        dy = (1 - p).log() - p.log()
+        dy = torch.log1p(-p) - p.log()
         return g * dp, g * dy
 
 
@@ -354,7 +360,7 @@ def binary_cross_entropy_with_logits(
     return reduce_loss(losses, reduction)
 
 
-@_floats_only
+@_float_and_axes
 def logsumexp(
     input: Float[Tensor, "..."], dim: int | tuple[int, ...], keepdim: bool = False
 ) -> Float[Tensor, "..."]:
@@ -374,6 +380,7 @@ def logsumexp(
 
     Raises:
         TypeError: if ``input`` is no floating-point tensor.
+        ValueError: if ``dim`` names no axis at all.
         IndexError: if ``input`` has no axis ``dim`` or that axis is empty.
 
     Example:
@@ -494,11 +501,13 @@ def cross_entropy(
     w = input.new_ones(input.shape[dim]) if weight is None else weight
     shape = [-1] + [1] * (input.dim() - dim - 1)  # along the classes
     w_log_p = w.view(shape) * log_softmax(input, dim)
-    if label_smoothing > 0:
-        everywhere = w_log_p.mean(dim, keepdim=True)
-        w_log_p = w_log_p.lerp(everywhere, label_smoothing)
+    eps = label_smoothing
     if target.is_floating_point():  # probabilities
-        return reduce_loss(-(target * w_log_p).sum(dim), reduction)
+        q = (1 - eps) * target + eps / len(w)
+        return reduce_loss(-(q * w_log_p).sum(dim), reduction)
+    if eps > 0:  # at every class, so that picking the right one suffices
+        everywhere = w_log_p.mean(dim, keepdim=True)
+        w_log_p = (1 - eps) * w_log_p + eps * everywhere
     losses = nll_loss(w_log_p, target, ignore_index=ignore_index, reduction="none")
     if reduction == "mean":  # by the weights of the right classes
         return losses.sum() / w[target[target != ignore_index]].sum()

@@ -103,6 +103,24 @@ def test_binary_cross_entropy_has_torchs_guards(p, y, dtype):
     assert dp.isfinite()
 
 
+@pytest.mark.parametrize("p", [1e-4, 1e-6, 1e-7, 1e-8, 1e-12, 1e-20, 1e-30])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_binary_cross_entropy_keeps_its_digits_where_a_no_is_all_but_sure(p, dtype):
+    p, y = torch.tensor(p, dtype=dtype), torch.tensor(0.0, dtype=dtype)
+    assert_same(L.binary_cross_entropy, F.binary_cross_entropy, p, y, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        L.binary_cross_entropy(p, y).item(), -math.log1p(-p.item()), rtol=1e-6, atol=0
+    )
+
+
+@pytest.mark.parametrize("p", [1e-3, 0.1, 0.5, 0.9])
+def test_the_gradient_on_the_target_is_minus_the_logit(p):
+    # torch.special.logit is the other way round, log p − log(1 − p)
+    p, y = torch.tensor(p), torch.tensor(0.3, requires_grad=True)
+    (dy,) = torch.autograd.grad(L.binary_cross_entropy(p, y), y)
+    torch.testing.assert_close(dy, -torch.special.logit(p))
+
+
 @many
 @given(seed=seeds)
 def test_binary_cross_entropy_with_logits_equals_torch(seed):
@@ -201,12 +219,7 @@ def test_cross_entropy_of_probabilities_equals_torch(seed):
     options["label_smoothing"] = choose.choice([0.0, 0.1, 1.0])
     if choose.random() < 0.5:
         options["weight"] = shares(generator, shape[dim]) * 3
-    # On the targets the gradients differ once labels are smoothed: ours uses that they sum to 1.
-    z = z.requires_grad_()
-    mine, theirs = L.cross_entropy(z, q, **options), F.cross_entropy(z, q, **options)
-    torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-12)
-    for g in ([torch.autograd.grad(v.sum(), z)[0] for v in (mine, theirs)],):
-        torch.testing.assert_close(*g, rtol=1e-11, atol=1e-12)
+    assert_same(L.cross_entropy, F.cross_entropy, z, q, rtol=1e-11, atol=1e-12, **options)
 
 
 # What torch does at the edges
@@ -255,6 +268,30 @@ def test_a_class_ruled_out_does_no_harm_where_it_is_not_the_answer():
         assert_same(
             L.cross_entropy, F.cross_entropy, z, y, weight=torch.tensor([0.0, 1, 2]).double()
         )
+
+
+@reductions
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 3.0, 2.0])])
+@pytest.mark.parametrize(
+    "target",
+    [
+        torch.tensor([0, 1, 2]),
+        torch.tensor([1, -100, 2]),
+        torch.tensor([[0.5, 0, 0.5], [0, 1, 0], [0, 0, 1]]),
+        torch.tensor([[0.2, 0.3, 0.5], [0, 0.5, 0.5], [1, 0, 0]]),
+    ],
+)
+def test_smoothing_over_a_class_ruled_out_is_infinite_as_in_torch(
+    target, weight, label_smoothing, reduction
+):
+    z = torch.tensor([[0.0, -math.inf, 1.0], [0.0, -math.inf, 1.0], [0.0, 1.0, 2.0]])
+    options = {"reduction": reduction, "label_smoothing": label_smoothing}
+    options["weight"] = weight
+    mine, theirs = L.cross_entropy(z, target, **options), F.cross_entropy(z, target, **options)
+    torch.testing.assert_close(mine, theirs, equal_nan=True)
+    if 0 < label_smoothing < 1 and reduction != "none":
+        assert mine == math.inf
 
 
 @pytest.mark.parametrize("size", [1e4, -1e4])
@@ -518,6 +555,13 @@ def test_nll_loss_takes_no_probabilities_as_target():
 def test_logsumexp_of_what_is_no_floating_point_tensor_is_refused(x):
     with pytest.raises(TypeError, match="logsumexp expected a floating-point tensor as input, got"):
         L.logsumexp(x, 0)
+
+
+@pytest.mark.nocheck
+def test_logsumexp_over_no_axis_is_refused():
+    for x in (torch.zeros(2, 3), torch.tensor(1.0)):
+        with pytest.raises(ValueError, match=r"logsumexp expected at least one axis .* got \(\)"):
+            L.logsumexp(x, ())
 
 
 @pytest.mark.nocheck
