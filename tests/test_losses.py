@@ -156,7 +156,8 @@ def test_logsumexp_equals_torch(seed):
     if ((x == -math.inf).all(dim)).any():  # a gradient there is NaN in torch as well
         return
     keepdim = choose.random() < 0.5
-    assert_same(L.logsumexp, torch.logsumexp, x, dim=dim, keepdim=keepdim)
+    # torch goes from the rounded value to its gradient: at 1e4 that leaves eleven digits
+    assert_same(L.logsumexp, torch.logsumexp, x, rtol=2e-11, dim=dim, keepdim=keepdim)
 
 
 @pytest.mark.parametrize("row", [[-math.inf] * 2, [math.inf, 0.0], [math.nan, 0.0], [math.inf] * 2])
