@@ -2,7 +2,8 @@
 
 Each line of `companion/files/seeds/lenet.csv` is one training. `rates` tries learning rates on
 other seeds than the rest uses, and only its validation accuracy may choose; `changes` trains with
-the chosen rates; `long` lets the classic recipe go on; `full` takes all 60,000 images.
+the chosen rates; `long` lets the classic recipe go on; `full` takes all 60,000 images. What is in
+the file already is not run again: to measure anew, delete its lines.
 """
 
 import argparse
@@ -24,10 +25,13 @@ from companion.optim import SGD, AdamW
 from companion.training import accuracy, evaluate, train_epoch
 
 FILE = ROOT / "companion" / "files" / "seeds" / "lenet.csv"
-COLUMNS = ("experiment", "setting", "rate", "seed", "epochs", "train", "validation", "test")
-COLUMNS += ("shifted", "commit")
+SCORES = ("train", "validation", "test", "shifted")
+COLUMNS = ("experiment", "setting", "rate", "seed", "epochs", *SCORES, "commit")
 EPOCHS, BATCH = 5, 50
-RATES = {SGD: (0.1, 0.2, 0.5, 1.0, 2.0), AdamW: (0.001, 0.002, 0.005, 0.01, 0.02)}
+RATES = {
+    SGD: (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+    AdamW: (0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+}
 
 CHANGES = {
     "activation": {"activation": (nn.Sigmoid, nn.ReLU)},
@@ -96,53 +100,46 @@ MOVES = ((2, 0), (-2, 0), (0, 2), (0, -2))
 
 
 def run(
-    setting: str, rate: float | None, seed: int, split: Split, stops: tuple[int, ...] = (EPOCHS,)
+    setting: str, rate: float, seed: int, split: Split, stops: tuple[int, ...] = (EPOCHS,)
 ) -> Iterator[dict]:
     """Train once; report after the epochs in ``stops``."""
     make, recipe, permuted = SETTINGS[setting]
-    recipe = recipe if rate is None else replace(recipe, lr=rate)
+    recipe = replace(recipe, lr=rate)
     data = Data(split, seed, permuted)
     model = nn.Sequential(Standardize(data.mean, data.std), make(recipe))
     optimizer = make_optimizer(model, recipe, stops[-1] * len(data.train))
+    alive = True
     for epoch in range(1, stops[-1] + 1):
         try:
-            train_epoch(model, data.train, F.cross_entropy, optimizer)
-        except ValueError:  # the loss is no number any more
-            yield {
-                "setting": setting,
-                "rate": recipe.lr,
-                "seed": seed,
-                "epochs": epoch,
-            } | dict.fromkeys(("train", "validation", "test", "shifted"), 0.1)
-            return
+            if alive:
+                train_epoch(model, data.train, F.cross_entropy, optimizer)
+        except ValueError:  # the loss is no number any more; what is left knows nothing
+            alive = False
         if epoch in stops:
             right = [evaluate(model, part, F.cross_entropy, accuracy)[1] for part in data.sets]
-            named = dict(zip(("train", "validation", "test", "shifted"), right, strict=True))
-            named = {name: round(value, 4) for name, value in named.items()}
-            yield {"setting": setting, "rate": recipe.lr, "seed": seed, "epochs": epoch} | named
+            yield {"epochs": epoch} | dict(zip(SCORES, (round(r, 4) for r in right), strict=True))
 
 
-def experiment(name: str) -> Iterator[dict]:
-    """Run all trainings of one experiment."""
-    split = fashion_mnist(full=name == "full")
+def experiment(name: str) -> Iterator[tuple[str, float, int, tuple[int, ...]]]:
+    """Say which trainings belong to an experiment: setting, rate, seed, after which epochs."""
     if name == "rates":
         for seed in (100, 101, 102):
             for setting, (_, recipe, _) in SETTINGS.items():
                 for rate in RATES[recipe.optimizer]:
-                    yield from run(setting, rate, seed, split)
-    elif name == "changes":
-        best = chosen()
+                    yield setting, rate, seed, (EPOCHS,)
+        return
+    best = chosen()
+    if name == "changes":
         for seed in range(10):
             for setting in SETTINGS:
-                yield from run(setting, best[setting], seed, split)
+                yield setting, best[setting], seed, (EPOCHS,)
     elif name == "long":
         for seed in range(5):
-            yield from run("classic", None, seed, split, (5, 10, 20, 50))
-            yield from run("classic", 2 * CLASSIC.lr, seed, split, (5, 10, 20, 50))
-    else:
+            yield "classic", best["classic"], seed, (5, 10, 20, 50)
+    elif name == "full":
         for seed in range(5):
             for setting in ("classic", "today", "perceptron"):
-                yield from run(setting, chosen()[setting], seed, split, (10,))
+                yield setting, best[setting], seed, (10,)
 
 
 def kept() -> list[dict]:
@@ -164,20 +161,26 @@ def chosen() -> dict[str, float]:
 
 
 def main() -> None:
-    """Run the experiments that are named, and keep the others' lines."""
+    """Run what is not in the file yet; each training is written down when it ends."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("experiment", nargs="+", choices=("rates", "changes", "long", "full"))
     torch.set_num_threads(1)
     for name in parser.parse_args().experiment:
-        start, rows = time.perf_counter(), []
-        for row in experiment(name):
-            rows.append({"experiment": name, "commit": _commit()} | row)
-            print(f"{time.perf_counter() - start:6.0f} s {row}", flush=True)
-        others = [row for row in kept() if row["experiment"] != name]
-        with FILE.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(others + rows)
+        split = fashion_mnist(full=name == "full")
+        done = {(r["experiment"], r["setting"], float(r["rate"]), int(r["seed"])) for r in kept()}
+        for setting, rate, seed, stops in experiment(name):
+            if (name, setting, rate, seed) in done:
+                continue
+            start = time.perf_counter()
+            rows = list(run(setting, rate, seed, split, stops))
+            fixed = {"experiment": name, "setting": setting, "rate": rate, "seed": seed}
+            new = not FILE.exists()
+            with FILE.open("a", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerows(fixed | row | {"commit": _commit()} for row in rows)
+            print(f"{time.perf_counter() - start:4.0f} s {fixed} {rows[-1]}", flush=True)
 
 
 if __name__ == "__main__":
