@@ -171,7 +171,7 @@ class Recipe:
 
 
 TODAY = Recipe()
-CLASSIC = Recipe(nn.Sigmoid, nn.AvgPool2d, SGD, one_cycle=False, lr=0.5)
+CLASSIC = Recipe(nn.Sigmoid, nn.AvgPool2d, SGD, one_cycle=False, lr=2.0)
 
 
 def _checked_steps(function: Callable) -> Callable:
