@@ -142,37 +142,30 @@ def receptive_field(layers: Sequence[Sequence[int]]) -> int:
     return field
 
 
-def _checked_signals(*dimensions: int) -> Callable:
-    """Refuse what are not two floating-point tensors of that many dimensions, each with values."""
+def _checked_signals(function: Callable) -> Callable:
+    """Refuse what are no signals (or images, of two axes) of floating-point numbers."""
+    signature = inspect.signature(function)
+    axes = 2 if "kernel" in signature.parameters else 1
 
-    def decorate(function: Callable) -> Callable:
-        names = list(inspect.signature(function).parameters)
-        signature = inspect.signature(function)
-
-        @functools.wraps(function)
-        def checked(*args, **kwargs):
-            given = signature.bind(*args, **kwargs).arguments
-            for name in names:
-                _check_floats(function.__name__, name, given[name])
-                if given[name].dim() not in dimensions or 0 in given[name].shape:
-                    raise ValueError(
-                        f"{name} must have {dimensions[0]} dimension(s) and at least one value, "
-                        f"got the shape {tuple(given[name].shape)}"
-                    )
-            first, second = (given[name] for name in names)
-            if dimensions == (2,) and not _fits(second.shape, first.shape):
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        given = signature.bind(*args, **kwargs).arguments
+        for name, value in given.items():
+            _check_floats(function.__name__, name, value)
+            if value.dim() != axes or 0 in value.shape:
                 raise ValueError(
-                    f"{names[1]} must be at most as large as {names[0]}, {tuple(first.shape)}, "
-                    f"got {tuple(second.shape)}"
+                    f"{name} must have {axes} dimension(s) and at least one value, "
+                    f"got the shape {tuple(value.shape)}"
                 )
-            return function(*args, **kwargs)
+        image, kernel = (tuple(value.shape) for value in given.values())
+        if axes == 2 and (kernel[0] > image[0] or kernel[1] > image[1]):
+            raise ValueError(f"kernel must be at most as large as input, {image}, got {kernel}")
+        return function(*args, **kwargs)
 
-        return checked
-
-    return decorate
+    return checked
 
 
-@_checked_signals(1)
+@_checked_signals
 def convolve(f: Float[Tensor, " n"], g: Float[Tensor, " m"]) -> Float[Tensor, " n_plus_m_minus_1"]:
     r"""Let every value of ``f`` start an echo of the shape ``g``, and add up the echoes.
 
@@ -205,7 +198,7 @@ def convolve(f: Float[Tensor, " n"], g: Float[Tensor, " m"]) -> Float[Tensor, " 
     return y
 
 
-@_checked_signals(2)
+@_checked_signals
 def cross_correlate2d(
     input: Float[Tensor, "H W"], kernel: Float[Tensor, "F_h F_w"]
 ) -> Float[Tensor, "H_out W_out"]:
@@ -586,10 +579,6 @@ def _check_image(function: str, input: object) -> None:
             "input must have the axes (channels, height, width) or more before them, "
             f"got the shape {tuple(input.shape)}"
         )
-
-
-def _fits(small: Sequence[int], large: Sequence[int]) -> bool:
-    return all(a <= b for a, b in zip(small, large, strict=True))
 
 
 def _pad_as_told(given: dict) -> None:
