@@ -88,7 +88,7 @@ def conv_output_size(
         Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016),
         arXiv:1603.07285, relationships 6 and 15.
     """
-    reach = dilation * (kernel_size - 1) + 1  # from the first tap to the last
+    reach = dilation * (kernel_size - 1) + 1  # from end to end
     way = size + 2 * padding - reach  # how far the kernel can move
     count = way // stride + 1
     if ceil_mode and way % stride and count * stride < size + padding:
