@@ -132,7 +132,7 @@ def receptive_field(layers: Sequence[Sequence[int]]) -> int:
 
     Reference:
         Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks"
-        (2019), doi:10.23915/distill.00021, equation 2.
+        (2019), doi:10.23915/distill.00021, equation 2, with dilation.
     """
     field, jump = 1, 1  # jump: how many inputs lie between two neighbours
     for layer in layers:
@@ -433,8 +433,10 @@ def conv2d(
         tensor([27.0000, 27.5000])
 
     Reference:
-        LeCun et al., "Gradient-based learning applied to document recognition" (1998), section 2;
-        as a matrix product: Chellapilla, Puri and Simard (2006), section 3.
+        LeCun et al., "Gradient-based learning applied to document recognition" (1998), section II;
+        as a matrix product: Chellapilla,
+        Puri and Simard, "High Performance Convolutional Neural Networks for Document Processing"
+        (2006).
     """
     x = windows(input, weight.shape[2:], stride, padding, dilation)
     columns = x.flatten(-2).flatten(-3, -2)  # (*batch, C·kh·kw, H·W)
@@ -533,7 +535,7 @@ def avg_pool2d(
                  [10.5000, 12.5000]]])
 
     Reference:
-        LeCun et al. (1998), section 2, the subsampling layers, less their weights.
+        LeCun et al. (1998), section II, the subsampling layers, less their weights.
     """
     stride = kernel_size if stride is None else stride
     x = windows(input, kernel_size, stride, padding, 1, ceil_mode)
