@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from companion import convolution as C
 
 many = settings(deadline=None, max_examples=200)
+some = settings(deadline=None, max_examples=60)
 CLOSE = {"atol": 1e-10, "rtol": 1e-9}
 
 
@@ -79,7 +80,7 @@ def test_conv2d_and_its_gradients_equal_torch(case):
     )
 
 
-@many
+@some
 @given(
     kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     dilation=whole(1, 3),
@@ -162,7 +163,7 @@ def test_avg_pool2d_and_its_gradient_equal_torch(case):
     )
 
 
-@many
+@some
 @given(
     size=st.integers(0, 12),
     kernel=st.integers(1, 5),
@@ -181,7 +182,7 @@ def test_output_size_counts_the_places(size, kernel, stride, padding, dilation):
     assert C.conv_output_size(size, kernel, stride, padding, dilation) == len(places)
 
 
-@many
+@some
 @given(
     size=st.integers(1, 12),
     kernel=st.integers(1, 5),
@@ -200,7 +201,7 @@ def test_output_size_in_ceil_mode_is_torchs(size, kernel, stride, share, dilatio
     assert ours == expected
 
 
-@many
+@some
 @given(
     st.lists(
         st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3)), min_size=0, max_size=4
@@ -227,7 +228,7 @@ def test_a_layer_without_dilation_has_a_dilation_of_one():
 signals = st.lists(st.floats(-9, 9), min_size=1, max_size=7)
 
 
-@many
+@some
 @given(signals, signals)
 def test_convolve_equals_numpy_and_does_not_mind_the_order(f, g):
     f, g = (torch.tensor(v, dtype=torch.float64) for v in (f, g))
@@ -246,7 +247,7 @@ def test_convolve_equals_torchs_conv1d_with_a_turned_kernel():
     assert torch.autograd.gradcheck(C.convolve, [f.requires_grad_(), g.requires_grad_()])
 
 
-@settings(deadline=None, max_examples=50)
+@some
 @given(
     kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     more=st.tuples(st.integers(0, 4), st.integers(0, 4)),
