@@ -78,7 +78,8 @@ def conv_output_size(
 
     Raises:
         TypeError: if a size is no whole number.
-        ValueError: if one is too small, or if the kernel does not fit into the padded image.
+        ValueError: if one is too small, or if the kernel does not fit into the padded image (with
+            ``ceil_mode`` it may reach over the end by less than a stride).
 
     Example:
         >>> conv_output_size(28, kernel_size=5), conv_output_size(28, 3, stride=2, padding=1)
@@ -99,6 +100,7 @@ def conv_output_size(
 def _checked_layers(function: Callable) -> Callable:
     @functools.wraps(function)
     def checked(layers):
+        layers = list(layers)
         for layer in layers:
             if not isinstance(layer, Sequence) or len(layer) not in (2, 3):
                 raise ValueError(
@@ -157,6 +159,9 @@ def _checked_signals(function: Callable) -> Callable:
                     f"{name} must have {axes} dimension(s) and at least one value, "
                     f"got the shape {tuple(value.shape)}"
                 )
+        kinds = [value.dtype for value in given.values()]
+        if kinds[0] != kinds[1]:
+            raise TypeError(f"{function.__name__} expected one type for both, got {kinds}")
         image, kernel = (tuple(value.shape) for value in given.values())
         if axes == 2 and (kernel[0] > image[0] or kernel[1] > image[1]):
             raise ValueError(f"kernel must be at most as large as input, {image}, got {kernel}")
@@ -257,7 +262,7 @@ def pair(value: Whole) -> tuple[int, int]:
         >>> pair(3), pair((1, 2))
         ((3, 3), (1, 2))
     """
-    return (value, value) if isinstance(value, int) else tuple(value)
+    return tuple(value) if isinstance(value, tuple | list) else (value, value)
 
 
 def _checked_windows(function: Callable) -> Callable:
@@ -277,7 +282,10 @@ def _checked_windows(function: Callable) -> Callable:
             for k, p in zip(pair(given["kernel_size"]), pair(given["padding"]), strict=True):
                 if 2 * p > k:
                     raise ValueError(f"padding must be at most half of kernel_size, {k}, got {p}")
-        if given.get("divisor_override") == 0:
+        divisor = given.get("divisor_override")
+        if divisor is not None and not isinstance(divisor, numbers.Integral):
+            raise TypeError(f"divisor_override must be a whole number, got {divisor!r}")
+        if divisor == 0:
             raise ValueError("divisor_override must not be zero, got 0")
         return function(*args, **kwargs)
 
@@ -434,9 +442,8 @@ def conv2d(
 
     Reference:
         LeCun et al., "Gradient-based learning applied to document recognition" (1998), section II;
-        as a matrix product: Chellapilla,
-        Puri and Simard, "High Performance Convolutional Neural Networks for Document Processing"
-        (2006).
+        as a matrix product: Chellapilla, Puri and Simard, "High Performance Convolutional Neural
+        Networks for Document Processing" (2006).
     """
     x = windows(input, weight.shape[2:], stride, padding, dilation)
     columns = x.flatten(-2).flatten(-3, -2)  # (*batch, C·kh·kw, H·W)

@@ -135,6 +135,18 @@ def poolings(draw, average):
     return (*batch, 2, *size), draw(st.booleans()), kernel, options
 
 
+def test_layers_may_come_from_a_generator():
+    assert C.receptive_field((3, 1) for _ in range(3)) == 7
+    assert C.receptive_field(zip([3, 3], [2, 1], strict=True)) == 7
+
+
+@pytest.mark.nocheck
+def test_whole_numbers_of_any_kind_are_sizes():
+    x, three = torch.randn(1, 2, 9, 9), np.int64(3)
+    assert C.pair(three) == (3, 3)
+    torch.testing.assert_close(C.max_pool2d(x, three), C.max_pool2d(x, 3))
+
+
 @many
 @given(poolings(average=False))
 def test_max_pool2d_and_its_gradient_equal_torch(case):
@@ -481,6 +493,9 @@ TYPES = [
     (lambda: C.max_pool2d(image(1, 5, 5), True), "kernel_size .* got True"),
     (lambda: C.avg_pool2d(image(1, 5, 5).long(), 2), "as input, got torch.int64"),
     (lambda: C.windows(image(1, 5, 5), "2"), "kernel_size .* got '2'"),
+    (lambda: C.convolve(image(3), image(3).double()), "convolve expected one type for both"),
+    (lambda: C.cross_correlate2d(image(3, 3), image(2, 2).double()), "expected one type for both"),
+    (lambda: C.avg_pool2d(image(1, 5, 5), 2, divisor_override=2.5), "divisor_override .* got 2.5"),
     (lambda: C.pair(2.5), "pair of them, got 2.5"),
     (lambda: C.pair((1, 2, 3)), r"pair of them, got \(1, 2, 3\)"),
     (lambda: C.conv_output_size(5.0, 3), "size must be a whole number, got 5.0"),
