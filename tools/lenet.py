@@ -47,6 +47,13 @@ def lenet(recipe: Recipe) -> nn.Module:
     return LeNet(recipe.activation, recipe.pooling)
 
 
+def frozen(recipe: Recipe) -> nn.Module:
+    """Make the network of a recipe whose convolutions stay as they were drawn."""
+    model = lenet(recipe)
+    model.features.requires_grad_(False)
+    return model
+
+
 def perceptron(recipe: Recipe) -> nn.Module:
     """Make a network without convolutions and with about as many parameters."""
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 78), recipe.activation(), nn.Linear(78, 10))
@@ -66,6 +73,7 @@ for _name, _change in CHANGES.items():
     _old = {key: pair[0] for key, pair in _change.items()}
     SETTINGS[f"today, old {_name}"] = lenet, replace(TODAY, **_old), False
 SETTINGS["every second"] = lenet, replace(TODAY, pooling=every_second), False
+SETTINGS["frozen"] = frozen, TODAY, False
 SETTINGS["permuted"] = lenet, TODAY, True
 SETTINGS["perceptron"] = perceptron, TODAY, False
 
@@ -164,12 +172,14 @@ def main() -> None:
     """Run what is not in the file yet; each training is written down when it ends."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("experiment", nargs="+", choices=("rates", "changes", "long", "full"))
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for name in parser.parse_args().experiment:
+    for name in arguments.experiment:
         split = fashion_mnist(full=name == "full")
         done = {(r["experiment"], r["setting"], float(r["rate"]), int(r["seed"])) for r in kept()}
         for setting, rate, seed, stops in experiment(name):
-            if (name, setting, rate, seed) in done:
+            if setting not in arguments.only or (name, setting, rate, seed) in done:
                 continue
             start = time.perf_counter()
             rows = list(run(setting, rate, seed, split, stops))
