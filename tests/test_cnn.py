@@ -106,7 +106,7 @@ def test_lenet_and_its_parts_work_on_other_devices():
 
 def test_standardize_brings_the_training_set_to_mean_0_and_deviation_1():
     x = 3 + 5 * images(40, 1, 6, 6)
-    layer = Standardize(x.mean(), x.std()).double()
+    layer = Standardize(x.mean().item(), x.std().item()).double()
     y = layer(x)
     assert abs(y.mean()) < 1e-6
     assert abs(y.std() - 1) < 1e-6

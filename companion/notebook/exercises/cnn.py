@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from companion.cnn import occlude, shift
+from companion.cnn import occlude
 from companion.notebook.checks import Exercise
 
 
@@ -44,14 +44,6 @@ def smallest_cover(model: nn.Module, image: Tensor) -> int:
                 if model(occlude(image, top, left, size)[None]).argmax() != answer:
                     return size
     return 0
-
-
-@torch.no_grad()
-def mean_over_shifts(model: nn.Module, images: Tensor, most: int) -> Tensor:
-    """Return the probabilities, averaged over all shifts by up to ``most`` pixels."""
-    moves = range(-most, most + 1)
-    p = [model(shift(images, i, j)).softmax(1) for i in moves for j in moves]
-    return torch.stack(p).mean(0)
 
 
 def _weights():
@@ -94,9 +86,9 @@ def _tables():
     yield tuple(torch.rand(2, 4, 5, 3, generator=generator))
 
 
-def _networks(seed: int, height: int, width: int, channels: int = 1):
+def _networks(seed: int, height: int, width: int):
     generator = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, 3, bias=False))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(height * width, 3, bias=False))
     with torch.no_grad():
         model[1].weight.copy_(torch.randn(model[1].weight.shape, generator=generator))
     return model, generator
@@ -114,18 +106,9 @@ def _covers():
         yield model, torch.rand(1, height, width, generator=generator)
 
 
-def _shifts():
-    for seed, n, height, width, most in ((1, 1, 3, 3, 0), (2, 4, 4, 6, 1), (3, 20, 5, 5, 2)):
-        model, generator = _networks(seed, height, width)
-        yield model, torch.rand(n, 1, height, width, generator=generator), most
-    model, generator = _networks(4, 5, 5, channels=3)
-    yield model, 3 * torch.rand(30, 3, 5, 5, generator=generator), 1
-
-
 EXERCISES = {
     "permuted_weight": Exercise(permuted_weight, _weights),
     "everywhere": Exercise(everywhere, _maps, atol=1e-4),
     "honest_and_not": Exercise(honest_and_not, _tables),
     "smallest_cover": Exercise(smallest_cover, _covers),
-    "mean_over_shifts": Exercise(mean_over_shifts, _shifts),
 }
