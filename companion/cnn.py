@@ -70,12 +70,9 @@ def _checked_parts(init: Callable) -> Callable:
 
     @functools.wraps(init)
     def checked(self, activation=nn.ReLU, pooling=nn.MaxPool2d):
-        for name, part, made in (
-            ("activation", activation, activation),
-            ("pooling", pooling, pooling),
-        ):
+        for name, part in (("activation", activation), ("pooling", pooling)):
             if not callable(part) or isinstance(part, nn.Module):
-                raise TypeError(f"{name} must be a class of layers such as nn.ReLU, got {made!r}")
+                raise TypeError(f"{name} must be a class of layers such as nn.ReLU, got {part!r}")
         init(self, activation, pooling)
 
     return checked

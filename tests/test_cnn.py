@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from companion import cnn
 from companion.cnn import (
     CLASSIC,
     TODAY,
@@ -316,4 +315,3 @@ def test_a_model_is_left_in_its_mode_when_looking_fails():
     with pytest.raises(ValueError, match="target must be"):
         occlusion_map(model, torch.zeros(1, 28, 28), 10, 14, 14)
     assert model.training
-    assert cnn.__doc__
