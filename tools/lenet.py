@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from companion.cnn import CLASSIC, TODAY, LeNet, Recipe, Standardize, make_optimizer, shift
 from companion.data import Split, fashion_mnist
 from companion.optim import SGD, AdamW
+from companion.regularization import random_shift
 from companion.training import accuracy, evaluate, train_epoch
 
 FILE = ROOT / "companion" / "files" / "seeds" / "lenet.csv"
@@ -33,13 +34,20 @@ RATES = {
     AdamW: (0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
 }
 
+FULL = {  # more images and epochs, other rates
+    "classic": (2.0,),
+    "perceptron": (0.005,),
+    "today": (0.005, 0.002),
+    "today, moved": (0.003,),
+}
+
 CHANGES = {
     "activation": {"activation": (nn.Sigmoid, nn.ReLU)},
     "pooling": {"pooling": (nn.AvgPool2d, nn.MaxPool2d)},
     "optimizer": {"optimizer": (SGD, AdamW)},
     "schedule": {"one_cycle": (False, True)},
 }
-SETTINGS: dict[str, tuple[Callable[[Recipe], nn.Module], Recipe, bool]] = {}
+SETTINGS: dict[str, tuple[Callable[[Recipe], nn.Module], Recipe, str]] = {}
 
 
 def lenet(recipe: Recipe) -> nn.Module:
@@ -64,27 +72,42 @@ def every_second(n: int) -> nn.Module:
     return nn.MaxPool2d(1, stride=n)
 
 
-SETTINGS["classic"] = lenet, CLASSIC, False
+SETTINGS["classic"] = lenet, CLASSIC, "plain"
 for _name, _change in CHANGES.items():
     _new = {key: pair[1] for key, pair in _change.items()}
-    SETTINGS[f"classic, new {_name}"] = lenet, replace(CLASSIC, **_new), False
-SETTINGS["today"] = lenet, TODAY, False
+    SETTINGS[f"classic, new {_name}"] = lenet, replace(CLASSIC, **_new), "plain"
+SETTINGS["today"] = lenet, TODAY, "plain"
 for _name, _change in CHANGES.items():
     _old = {key: pair[0] for key, pair in _change.items()}
-    SETTINGS[f"today, old {_name}"] = lenet, replace(TODAY, **_old), False
-SETTINGS["every second"] = lenet, replace(TODAY, pooling=every_second), False
-SETTINGS["frozen"] = frozen, TODAY, False
-SETTINGS["permuted"] = lenet, TODAY, True
-SETTINGS["perceptron"] = perceptron, TODAY, False
+    SETTINGS[f"today, old {_name}"] = lenet, replace(TODAY, **_old), "plain"
+SETTINGS["every second"] = lenet, replace(TODAY, pooling=every_second), "plain"
+SETTINGS["frozen"] = frozen, TODAY, "plain"
+SETTINGS["permuted"] = lenet, TODAY, "permuted"
+SETTINGS["today, moved"] = lenet, TODAY, "moved"
+SETTINGS["perceptron"] = perceptron, TODAY, "plain"
+
+
+class Moved:
+    """A loader whose images are moved at random by up to a pixel."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in self.loader:
+            yield random_shift(images, 1), labels
 
 
 class Data:
     """The images of one seed: 9 of 10 to learn from, the rest to choose by."""
 
-    def __init__(self, split: Split, seed: int, permuted: bool) -> None:
+    def __init__(self, split: Split, seed: int, kind: str) -> None:
         torch.manual_seed(seed)
         rows, held = torch.randperm(len(split.train_images)).tensor_split([len(split[0]) * 9 // 10])
-        order = torch.randperm(784) if permuted else torch.arange(784)
+        order = torch.randperm(784) if kind == "permuted" else torch.arange(784)
 
         def pairs(images: Tensor, labels: Tensor) -> TensorDataset:
             return TensorDataset(images.flatten(1)[:, order].reshape(images.shape), labels)
@@ -92,6 +115,8 @@ class Data:
         train = split.train_images[rows]
         self.mean, self.std = train.mean().item(), train.std().item()
         self.train = DataLoader(pairs(train, split.train_labels[rows]), BATCH, shuffle=True)
+        if kind == "moved":
+            self.train = Moved(self.train)
         moved = torch.cat([shift(split.test_images, x, y) for x, y in MOVES])
         self.sets = [
             DataLoader(pairs(images, labels), 500)
@@ -111,9 +136,9 @@ def run(
     setting: str, rate: float, seed: int, split: Split, stops: tuple[int, ...] = (EPOCHS,)
 ) -> Iterator[dict]:
     """Train once; report after the epochs in ``stops``."""
-    make, recipe, permuted = SETTINGS[setting]
+    make, recipe, kind = SETTINGS[setting]
     recipe = replace(recipe, lr=rate)
-    data = Data(split, seed, permuted)
+    data = Data(split, seed, kind)
     model = nn.Sequential(Standardize(data.mean, data.std), make(recipe))
     optimizer = make_optimizer(model, recipe, stops[-1] * len(data.train))
     alive = True
@@ -133,21 +158,22 @@ def experiment(name: str) -> Iterator[tuple[str, float, int, tuple[int, ...]]]:
     if name == "rates":
         for seed in (100, 101, 102):
             for setting, (_, recipe, _) in SETTINGS.items():
-                for rate in RATES[recipe.optimizer]:
+                for rate in RATES[recipe.optimizer] if setting != "today, moved" else ():
                     yield setting, rate, seed, (EPOCHS,)
         return
     best = chosen()
     if name == "changes":
         for seed in range(10):
-            for setting in SETTINGS:
-                yield setting, best[setting], seed, (EPOCHS,)
+            for setting, rate in best.items():
+                yield setting, rate, seed, (EPOCHS,)
     elif name == "long":
         for seed in range(5):
             yield "classic", best["classic"], seed, (5, 10, 20, 50)
     elif name == "full":
-        for seed in range(5):
-            for setting in ("classic", "today", "perceptron"):
-                yield setting, best[setting], seed, (10,)
+        for seed in range(3):
+            for setting, rates in FULL.items():
+                for rate in rates:
+                    yield setting, rate, seed, (10,)
 
 
 def kept() -> list[dict]:
