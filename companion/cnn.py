@@ -327,9 +327,13 @@ def _checked_occlusion(function: Callable) -> Callable:
         _check_size(size, image.shape)
         if stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride}")
+        if target < 0:
+            raise ValueError(f"target must be a class of the model, got {target}")
         modes = [(module, module.training) for module in model.modules()]
         try:
             return function(model.eval(), image, target, size, stride, value)
+        except IndexError as error:
+            raise ValueError(f"target must be a class of the model, got {target}") from error
         finally:
             for module, training in modes:
                 module.training = training
@@ -377,10 +381,7 @@ def occlusion_map(
     tops = range(0, height - size + 1, stride)
     lefts = range(0, width - size + 1, stride)
     covered = [occlude(image, i, j, size, value) for i in tops for j in lefts]
-    logits = model(torch.stack(covered))
-    if not 0 <= target < logits.shape[1]:
-        raise ValueError(f"target must be from 0 to {logits.shape[1] - 1}, got {target}")
-    p = logits.softmax(1)[:, target]
+    p = model(torch.stack(covered)).softmax(1)[:, target]
     return p.reshape(len(tops), len(lefts))
 
 

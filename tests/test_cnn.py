@@ -295,8 +295,8 @@ def test_rates_were_chosen_with_other_seeds_than_the_rest():
         (lambda: look(torch.zeros(28, 28)), ValueError, r"shape \(c, h, w\), got \(28, 28\)"),
         (lambda: look(size=29), ValueError, "size must be from 1 to 28, .* got 29"),
         (lambda: look(stride=0), ValueError, "stride must be at least 1, got 0"),
-        (lambda: look(target=10), ValueError, "target must be from 0 to 9, got 10"),
-        (lambda: look(target=-1), ValueError, "target must be from 0 to 9, got -1"),
+        (lambda: look(target=10), ValueError, "target must be a class of the model, got 10"),
+        (lambda: look(target=-1), ValueError, "target must be a class of the model, got -1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, error, message):
