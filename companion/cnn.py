@@ -69,11 +69,13 @@ def _checked_parts(init: Callable) -> Callable:
     """Refuse parts of a network that are no classes (or functions) of layers."""
 
     @functools.wraps(init)
-    def checked(self, activation=nn.ReLU, pooling=nn.MaxPool2d):
+    def checked(self, activation=nn.ReLU, pooling=nn.MaxPool2d, maps=(6, 16)):
         for name, part in (("activation", activation), ("pooling", pooling)):
             if not callable(part) or isinstance(part, nn.Module):
                 raise TypeError(f"{name} must be a class of layers such as nn.ReLU, got {part!r}")
-        init(self, activation, pooling)
+        if len(maps) != 2 or min(maps) < 1:
+            raise ValueError(f"maps must be two numbers from 1 on, got {maps!r}")
+        init(self, activation, pooling, maps)
 
     return checked
 
@@ -100,10 +102,12 @@ class LeNet(nn.Module):
     Args:
         activation: makes an activation, such as ``nn.ReLU`` or ``nn.Sigmoid``.
         pooling: makes a pooling of the size it is called with, such as ``nn.MaxPool2d``.
+        maps: how many maps the two convolutions make.
 
     Raises:
-        TypeError: if one of them cannot be called, or is a layer itself.
-        ValueError: in the forward pass, if the images do not have the shape (n, 1, 28, 28).
+        TypeError: if a part cannot be called, or is a layer itself.
+        ValueError: if ``maps`` are not two numbers from 1 on; in the forward pass, if the images do
+            not have the shape (n, 1, 28, 28).
 
     Example:
         >>> model = LeNet()
@@ -122,15 +126,16 @@ class LeNet(nn.Module):
         self,
         activation: Callable[[], nn.Module] = nn.ReLU,
         pooling: Callable[[int], nn.Module] = nn.MaxPool2d,
+        maps: tuple[int, int] = (6, 16),
     ) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 6, 5, padding=2), activation(), pooling(2),
-            nn.Conv2d(6, 16, 5), activation(), pooling(2),
+            nn.Conv2d(1, maps[0], 5, padding=2), activation(), pooling(2),
+            nn.Conv2d(*maps, 5), activation(), pooling(2),
         )  # fmt: skip
         self.classifier = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(16 * 5 * 5, 120), activation(),
+            nn.Linear(maps[1] * 5 * 5, 120), activation(),
             nn.Linear(120, 84), activation(),
             nn.Linear(84, 10),
         )  # fmt: skip
@@ -193,7 +198,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe, steps: int) -> Optimizer:
     Args:
         model: whose parameters are to be learnt.
         recipe: says which rule, which rate and whether it has a cycle.
-        steps: how many steps the whole training has.
+        steps: how many steps the whole training has. A cycle ends there; for a step more torch
+            raises an error.
 
     Raises:
         ValueError: if ``steps`` is less than 1.
@@ -327,13 +333,16 @@ def _checked_occlusion(function: Callable) -> Callable:
         _check_size(size, image.shape)
         if stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride}")
-        if target < 0:
+        if isinstance(target, bool) or target < 0:
             raise ValueError(f"target must be a class of the model, got {target}")
         modes = [(module, module.training) for module in model.modules()]
         try:
-            return function(model.eval(), image, target, size, stride, value)
-        except IndexError as error:
-            raise ValueError(f"target must be a class of the model, got {target}") from error
+            classes = model.eval()(image[None]).shape[1]
+            if target >= classes:
+                raise ValueError(
+                    f"target must be a class of the model, from 0 to {classes - 1}, got {target}"
+                )
+            return function(model, image, target, size, stride, value)
         finally:
             for module, training in modes:
                 module.training = training
@@ -341,8 +350,8 @@ def _checked_occlusion(function: Callable) -> Callable:
     return checked
 
 
-@_checked_occlusion
 @torch.no_grad()
+@_checked_occlusion
 def occlusion_map(
     model: nn.Module,
     image: Float[Tensor, "c h w"],

@@ -2,8 +2,8 @@
 
 Each line of `companion/files/seeds/lenet.csv` is one training. `rates` tries learning rates on
 other seeds than the rest uses, and only its validation accuracy may choose; `changes` trains with
-the chosen rates; `long` lets the classic recipe go on; `full` takes all 60,000 images. What is in
-the file already is not run again: to measure anew, delete its lines.
+the chosen rates; `long` lets the classic recipe go on; `full rates` and `full` take all 60,000
+images. What is in the file already is not run again: to measure anew, delete its lines.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from torch.utils.data import DataLoader, TensorDataset
 from companion.cnn import CLASSIC, TODAY, LeNet, Recipe, Standardize, make_optimizer, shift
 from companion.data import Split, fashion_mnist
 from companion.optim import SGD, AdamW
-from companion.regularization import random_shift
 from companion.training import accuracy, evaluate, train_epoch
 
 FILE = ROOT / "companion" / "files" / "seeds" / "lenet.csv"
@@ -34,12 +33,7 @@ RATES = {
     AdamW: (0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
 }
 
-FULL = {  # more images and epochs, other rates
-    "classic": (2.0,),
-    "perceptron": (0.005,),
-    "today": (0.005, 0.002),
-    "today, moved": (0.003,),
-}
+FULL_RATES = {"today": (0.002, 0.003, 0.005), "wide": (0.001, 0.002, 0.003)}
 
 CHANGES = {
     "activation": {"activation": (nn.Sigmoid, nn.ReLU)},
@@ -60,6 +54,11 @@ def frozen(recipe: Recipe) -> nn.Module:
     model = lenet(recipe)
     model.features.requires_grad_(False)
     return model
+
+
+def wide(recipe: Recipe) -> nn.Module:
+    """Make a LeNet with twice as many maps."""
+    return LeNet(recipe.activation, recipe.pooling, maps=(12, 32))
 
 
 def perceptron(recipe: Recipe) -> nn.Module:
@@ -83,22 +82,8 @@ for _name, _change in CHANGES.items():
 SETTINGS["every second"] = lenet, replace(TODAY, pooling=every_second), "plain"
 SETTINGS["frozen"] = frozen, TODAY, "plain"
 SETTINGS["permuted"] = lenet, TODAY, "permuted"
-SETTINGS["today, moved"] = lenet, TODAY, "moved"
+SETTINGS["wide"] = wide, TODAY, "plain"
 SETTINGS["perceptron"] = perceptron, TODAY, "plain"
-
-
-class Moved:
-    """A loader whose images are moved at random by up to a pixel."""
-
-    def __init__(self, loader: DataLoader) -> None:
-        self.loader = loader
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in self.loader:
-            yield random_shift(images, 1), labels
 
 
 class Data:
@@ -115,8 +100,6 @@ class Data:
         train = split.train_images[rows]
         self.mean, self.std = train.mean().item(), train.std().item()
         self.train = DataLoader(pairs(train, split.train_labels[rows]), BATCH, shuffle=True)
-        if kind == "moved":
-            self.train = Moved(self.train)
         moved = torch.cat([shift(split.test_images, x, y) for x, y in MOVES])
         self.sets = [
             DataLoader(pairs(images, labels), 500)
@@ -158,10 +141,15 @@ def experiment(name: str) -> Iterator[tuple[str, float, int, tuple[int, ...]]]:
     if name == "rates":
         for seed in (100, 101, 102):
             for setting, (_, recipe, _) in SETTINGS.items():
-                for rate in RATES[recipe.optimizer] if setting != "today, moved" else ():
+                for rate in RATES[recipe.optimizer] if setting != "wide" else ():
                     yield setting, rate, seed, (EPOCHS,)
         return
-    best = chosen()
+    if name == "full rates":
+        for setting, rates in FULL_RATES.items():
+            for rate in rates:
+                yield setting, rate, 100, (10,)
+        return
+    best = chosen("rates")
     if name == "changes":
         for seed in range(10):
             for setting, rate in best.items():
@@ -170,10 +158,10 @@ def experiment(name: str) -> Iterator[tuple[str, float, int, tuple[int, ...]]]:
         for seed in range(5):
             yield "classic", best["classic"], seed, (5, 10, 20, 50)
     elif name == "full":
+        best |= chosen("full rates")  # the classic recipe and the perceptron keep their rates
         for seed in range(3):
-            for setting, rates in FULL.items():
-                for rate in rates:
-                    yield setting, rate, seed, (10,)
+            for setting in ("wide", "today", "classic", "perceptron"):
+                yield setting, best[setting], seed, (10,)
 
 
 def kept() -> list[dict]:
@@ -184,11 +172,11 @@ def kept() -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def chosen() -> dict[str, float]:
+def chosen(experiment: str) -> dict[str, float]:
     """Choose for each setting the rate with the best mean validation accuracy."""
     table: dict[str, dict[float, list[float]]] = {}
     for row in kept():
-        if row["experiment"] == "rates":
+        if row["experiment"] == experiment:
             at = table.setdefault(row["setting"], {}).setdefault(float(row["rate"]), [])
             at.append(float(row["validation"]))
     return {name: max(at, key=lambda rate: sum(at[rate])) for name, at in table.items()}
@@ -197,12 +185,14 @@ def chosen() -> dict[str, float]:
 def main() -> None:
     """Run what is not in the file yet; each training is written down when it ends."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("experiment", nargs="+", choices=("rates", "changes", "long", "full"))
+    parser.add_argument(
+        "experiment", nargs="+", choices=("rates", "changes", "long", "full rates", "full")
+    )
     parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for name in arguments.experiment:
-        split = fashion_mnist(full=name == "full")
+        split = fashion_mnist(full=name.startswith("full"))
         done = {(r["experiment"], r["setting"], float(r["rate"]), int(r["seed"])) for r in kept()}
         for setting, rate, seed, stops in experiment(name):
             if setting not in arguments.only or (name, setting, rate, seed) in done:
