@@ -65,6 +65,13 @@ def test_lenet_has_the_sizes_of_the_paper():
     assert not any(p.numel() for i in (2, 5) for p in model.features[i].parameters())
 
 
+def test_lenet_may_have_other_numbers_of_maps():
+    model = LeNet(maps=(3, 7))
+    assert model.features(torch.zeros(2, 1, 28, 28)).shape == (2, 7, 5, 5)
+    assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert model.features[0].out_channels == 3
+
+
 def test_lenet_starts_with_xaviers_weights():
     torch.manual_seed(3)
     model = LeNet()
@@ -276,6 +283,9 @@ def test_rates_were_chosen_with_other_seeds_than_the_rest():
             "std must be positive and finite, got nan",
         ),
         (lambda: Standardize(math.inf, 1.0), ValueError, "mean must be a finite number, got inf"),
+        (lambda: LeNet(maps=(6,)), ValueError, r"maps must be two numbers from 1 on, got \(6,\)"),
+        (lambda: LeNet(maps=(6, 0)), ValueError, r"two numbers from 1 on, got \(6, 0\)"),
+        (lambda: look(target=True), ValueError, "target must be a class of the model, got True"),
         (lambda: Recipe(lr=0.0), ValueError, "lr must be positive and finite, got 0.0"),
         (lambda: Recipe(lr=math.nan), ValueError, "lr must be positive and finite, got nan"),
         (lambda: make_optimizer(LeNet(), TODAY, 0), ValueError, "integer from 1 on, got 0"),
@@ -295,7 +305,7 @@ def test_rates_were_chosen_with_other_seeds_than_the_rest():
         (lambda: look(torch.zeros(28, 28)), ValueError, r"shape \(c, h, w\), got \(28, 28\)"),
         (lambda: look(size=29), ValueError, "size must be from 1 to 28, .* got 29"),
         (lambda: look(stride=0), ValueError, "stride must be at least 1, got 0"),
-        (lambda: look(target=10), ValueError, "target must be a class of the model, got 10"),
+        (lambda: look(target=10), ValueError, "class of the model, from 0 to 9, got 10"),
         (lambda: look(target=-1), ValueError, "target must be a class of the model, got -1"),
     ],
 )
@@ -315,3 +325,20 @@ def test_a_model_is_left_in_its_mode_when_looking_fails():
     with pytest.raises(ValueError, match="target must be"):
         occlusion_map(model, torch.zeros(1, 28, 28), 10, 14, 14)
     assert model.training
+
+
+@pytest.mark.nocheck
+def test_an_error_inside_the_model_is_not_taken_for_a_wrong_class():
+    model = nn.Sequential(nn.Flatten(), nn.Embedding(2, 3), nn.Flatten())
+    with pytest.raises((IndexError, RuntimeError)):
+        occlusion_map(model, torch.full((1, 2, 2), 7.0), 0, 1)
+
+
+def test_a_cycle_ends_with_its_last_step():
+    model = nn.Linear(1, 1)
+    optimizer = make_optimizer(model, Recipe(lr=0.1), 3)
+    for _ in range(3):
+        model(torch.ones(1, 1)).sum().backward()
+        optimizer.step()
+    with pytest.raises(ValueError, match="steps"):
+        optimizer.step()

@@ -82,6 +82,12 @@ def _tables():
         torch.tensor([[[0.8, 0.8], [0.9, nan]], [[nan, nan], [0.3, 0.2]]]),
         torch.tensor([[[0.7, 0.8], [0.9, nan]], [[nan, nan], [0.2, 0.2]]]),
     )
+    # A rate at which one of two trainings broke down is not the best; nor is the best median.
+    yield torch.tensor([[[0.3, 0.3], [0.9, nan]]]), torch.tensor([[[0.5, 0.5], [0.8, nan]]])
+    yield (
+        torch.tensor([[[0.9, 0.9, 0.0], [0.7, 0.7, 0.7]]]),
+        torch.tensor([[[0.8, 0.8, 0.1], [0.5, 0.5, 0.5]]]),
+    )
     generator = torch.Generator().manual_seed(3)
     yield tuple(torch.rand(2, 4, 5, 3, generator=generator))
 
@@ -100,6 +106,17 @@ def _covers():
         model[1].weight.zero_()
         model[1].weight[0] += 1  # the first class, however much is covered
     yield model, torch.rand(1, 3, 3, generator=torch.Generator().manual_seed(9))
+    # Only the last column decides; only the middle does, and a larger square changes nothing.
+    for weights in (
+        [[0.3, 0.3, 0.3, 0.3, -2.0]] * 2,
+        [[-1.0, 1.2, -1.0], [1.2, -2.0, 1.2], [-1.0, 1.2, -1.0]],
+    ):
+        second = torch.tensor(weights)
+        model, _ = _networks(0, *second.shape)
+        with torch.no_grad():
+            model[1].weight.zero_()
+            model[1].weight[1] = second.flatten()
+        yield model, torch.ones(1, *second.shape)
     places = ((1, 1, 1), (4, 6, 5), (13, 4, 6), (2, 6, 6), (9, 6, 5), (15, 6, 5))
     for seed, height, width in places:
         model, generator = _networks(seed, height, width)
