@@ -15,8 +15,8 @@ over the batch, in nats where they are logarithms.
 import functools
 import itertools
 import math
-import numbers
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -80,6 +80,12 @@ def _fitting_delta(function: Callable) -> Callable:
                 f"expected delta of shape {tuple(o[-1].shape)}, as the last o, "
                 f"got {tuple(delta.shape)}"
             )
+        for layer, o_l in enumerate(o):
+            if o_l.ndim != 2 or o_l.shape[0] != delta.shape[0]:
+                raise ValueError(
+                    f"expected o[{layer}] with one row a sample, as delta of shape "
+                    f"{tuple(delta.shape)} has, got {tuple(o_l.shape)}"
+                )
         for layer, W_l in enumerate(W):
             wanted = (o[layer + 1].shape[-1], o[layer].shape[-1])
             if W_l.shape != wanted:
@@ -326,7 +332,7 @@ def _known_settings(init: Callable) -> Callable:
 
     @functools.wraps(init)
     def checked(self, sizes, activation="relu", loss="cross_entropy", **kind):
-        whole = all(isinstance(n, numbers.Integral) for n in sizes)
+        whole = all(isinstance(n, Integral) for n in sizes)
         if not (whole and len(sizes) >= 2 and min(sizes) >= 1):
             raise ValueError(
                 f"expected sizes to be two or more whole numbers, each at least 1, got {sizes}"
@@ -445,7 +451,7 @@ def _sensible_step(function: Callable) -> Callable:
             raise TypeError(f"expected x to be a floating-point tensor, got {got}")
         if not h > 0:
             raise ValueError(f"expected h to be positive, got {h}")
-        return function(f, x, h)
+        return function(f, x.detach(), h).detach()
 
     return checked
 
@@ -493,9 +499,9 @@ def _numbers_only(init: Callable) -> Callable:
 
     @functools.wraps(init)
     def checked(self, data, parents=()):
-        if not isinstance(data, numbers.Real):
+        if not isinstance(data, Real):
             raise TypeError(f"expected data to be a real number, got {type(data).__name__}")
-        init(self, data, parents)
+        init(self, float(data), parents)
 
     return checked
 
@@ -505,9 +511,9 @@ def _operands_only(method: Callable) -> Callable:
 
     @functools.wraps(method)
     def checked(self, other):
-        if not (isinstance(other, int | float) or hasattr(other, "parents")):
+        if not (isinstance(other, Real) or hasattr(other, "parents")):
             raise TypeError(f"expected a number or a Value, got {type(other).__name__}")
-        return method(self, other)
+        return method(self, float(other) if isinstance(other, Real) else other)
 
     return checked
 
@@ -517,9 +523,10 @@ def _powers_only(method: Callable) -> Callable:
 
     @functools.wraps(method)
     def checked(self, n):
-        if not isinstance(n, int | float):
+        if not isinstance(n, Real):
             raise TypeError(f"expected the exponent to be a number, got {type(n).__name__}")
-        if (self.data < 0 and n != int(n)) or (self.data == 0 and n < 1):
+        n = float(n)
+        if (self.data < 0 and not n.is_integer()) or (self.data == 0 and n < 1 and n != 0):
             raise ValueError(f"expected a power with a real slope, got {self.data:g} to the {n:g}")
         return method(self, n)
 
@@ -622,20 +629,20 @@ class Arithmetic(Node):
 
     @_operands_only
     def __add__(self, other: "Node | float") -> "Value":
-        if isinstance(other, int | float):
+        if isinstance(other, Real):
             other = Value(other)
         return Value(self.data + other.data, [(self, 1.0), (other, 1.0)])
 
     @_operands_only
     def __mul__(self, other: "Node | float") -> "Value":
-        if isinstance(other, int | float):
+        if isinstance(other, Real):
             other = Value(other)
         slopes = [(self, other.data), (other, self.data)]
         return Value(self.data * other.data, slopes)
 
     @_powers_only
     def __pow__(self, n: float) -> "Value":
-        slope = n * self.data ** (n - 1)
+        slope = n * self.data ** (n - 1) if n else 0.0
         return Value(self.data**n, [(self, slope)])
 
     def __neg__(self) -> "Value":
@@ -658,6 +665,7 @@ class Value(Arithmetic):
     Raises:
         TypeError: if ``data``, or what it is computed with, is no number.
         ValueError: for a power or a logarithm that is not real or has no slope.
+        ZeroDivisionError: for a division by the plain number 0.
 
     Example:
         >>> a, b = Value(2.0), Value(3.0)
@@ -671,15 +679,19 @@ class Value(Arithmetic):
         is taken.
     """
 
+    @_operands_only
     def __sub__(self, other: "Node | float") -> "Value":
         return self + other * -1
 
+    @_operands_only
     def __rsub__(self, other: float) -> "Value":
         return self * -1 + other
 
+    @_operands_only
     def __truediv__(self, other: "Node | float") -> "Value":
         return self * other**-1
 
+    @_operands_only
     def __rtruediv__(self, other: float) -> "Value":
         return self**-1 * other
 

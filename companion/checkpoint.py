@@ -13,6 +13,7 @@ import os
 import pickle
 import re
 import secrets
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,10 @@ def load_checkpoint(f: str | os.PathLike, map_location: Any = "cpu") -> Any:
         TypeError: if ``f`` is no path.
         IsADirectoryError: if ``f`` is a folder.
 
+    Note:
+        After ``torch.serialization.set_crc32_options(False)`` torch writes files without checksums.
+        These count as damaged, and :func:`save_checkpoint` saves nothing.
+
     Example:
         >>> import tempfile
         >>> path = tempfile.mkdtemp() + "/last.pt"
@@ -125,7 +130,8 @@ def save_checkpoint(obj: object, f: str | os.PathLike) -> None:
     """Save ``obj`` so that there is a whole file at every moment: the old one or the new one.
 
     It is written to a second file in the same folder, loaded from there as a test, and then takes
-    the old one's place in one stroke. (The test needs the memory of a second copy.)
+    the old one's place in one stroke. (The test needs the memory of a second copy.) The new
+    file has the old one's rights of reading and writing.
 
     Args:
         obj: tensors, numbers, strings, lists, tuples and dictionaries, such as state dicts.
@@ -152,9 +158,11 @@ def save_checkpoint(obj: object, f: str | os.PathLike) -> None:
         Crash-Consistent Applications" (2014), on replacing a file by renaming another.
     """
     path = Path(f).resolve()
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    draft = path.with_name(f"{path.name[:50]}.{secrets.token_hex(4)}.tmp")
     try:
         with open(draft, "xb") as file:
+            if path.exists():
+                shutil.copymode(path, draft)
             torch.save(obj, file)
             file.flush()
             os.fsync(file.fileno())  # on the disk, not only on its way
@@ -173,8 +181,11 @@ def _check_path(f: object) -> None:
         raise ValueError(f"f must be a file, got {f}")
 
 
-def _culprit(value: object, name: str = "obj") -> str | None:
-    """Name the innermost part of ``value`` that would not come back; None if all does."""
+def _culprit(value: object, name: str = "obj", seen: set[int] | None = None) -> str | None:
+    """Name the innermost part of ``value`` that would not come back; None if all does.
+
+    ``seen`` holds the ``id`` of each whole that is being looked at: a list may hold itself.
+    """
     try:
         file = io.BytesIO()
         torch.save(value, file)
@@ -186,7 +197,12 @@ def _culprit(value: object, name: str = "obj") -> str | None:
             parts = {f"{name}[{key!r}]": part for key, part in value.items()}
         elif isinstance(value, list | tuple):
             parts = {f"{name}[{i}]": part for i, part in enumerate(value)}
-        inner = (_culprit(part, part_name) for part_name, part in parts.items())
+        top, seen = seen is None, seen or set()
+        seen.add(id(value))
+        new = {part_name: part for part_name, part in parts.items() if id(part) not in seen}
+        inner = (_culprit(part, part_name, seen) for part_name, part in new.items())
         whole = f"{name}, a {type(value).__module__}.{type(value).__qualname__}"
-        return next(filter(None, inner), whole.replace("builtins.", ""))
+        # Where a part leads back to a whole, that whole goes on looking.
+        last = whole.replace("builtins.", "") if top or len(new) == len(parts) else None
+        return next(filter(None, inner), last)
     return None

@@ -471,7 +471,7 @@ def pad_collate(
 
     Returns:
         The padded sequences, the length of each, and a mask: True for what was there, False for
-        what fills up.
+        what fills up. All three are on the sequences' device.
 
     Raises:
         TypeError: if ``batch`` is no list, or if not all of it are tensors.
@@ -483,9 +483,10 @@ def pad_collate(
                 [4, 0, 0]]), tensor([3, 1]), tensor([[ True,  True,  True],
                 [ True, False, False]]))
     """
-    lengths = torch.tensor([len(x) for x in batch])
+    device = batch[0].device
+    lengths = torch.tensor([len(x) for x in batch], device=device)
     padded = pad_sequence(batch, batch_first=True, padding_value=padding_value)
-    mask = torch.arange(padded.shape[1]) < lengths[:, None]
+    mask = torch.arange(padded.shape[1], device=device) < lengths[:, None]
     return padded, lengths, mask
 
 

@@ -5,6 +5,7 @@ random, ``random_shift`` varies the images, ``early_stop`` says which epoch to k
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -19,8 +20,8 @@ def _penalty_arguments(function: Callable) -> Callable:
     @functools.wraps(function)
     def checked(parameters: Iterable[Tensor], weight_decay: float) -> Tensor:
         parameters = list(parameters)
-        if weight_decay < 0:
-            raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
+        if not weight_decay >= 0:  # so put, NaN is refused too
+            raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
         if not parameters:
             raise ValueError("parameters must hold at least one tensor, got none")
         return function(parameters, weight_decay)
@@ -49,7 +50,7 @@ def l2_penalty(parameters: Iterable[Tensor], weight_decay: float) -> Float[Tenso
         tensor(1.2500)
 
     Reference:
-        Krogh and Hertz, "A Simple Weight Decay Can Improve Generalization" (1991), equation 2.
+        Krogh and Hertz, "A Simple Weight Decay Can Improve Generalization" (1991).
     """
     return weight_decay / 2 * sum(theta.square().sum() for theta in parameters)
 
@@ -92,7 +93,8 @@ def dropout(
 
     Reference:
         Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
-        (2014), section 4; there the weights are scaled down after training instead.
+        (2014), section 4; there p is the probability of keeping a unit, and the weights are scaled
+        down after training instead.
     """
     if not training or p == 0:
         return input
@@ -161,10 +163,10 @@ def _stop_arguments(function: Callable) -> Callable:
     """Make ``function`` refuse an empty list of losses and a patience below 1."""
 
     @functools.wraps(function)
-    def checked(losses: Sequence[float], patience: int) -> tuple[int, int]:
+    def checked(losses: Sequence[float], patience: float) -> tuple[int, int]:
         if not len(losses):
             raise ValueError("losses must hold at least one value, got none")
-        if patience < 1:
+        if not patience >= 1:
             raise ValueError(f"patience must be at least 1, got {patience}")
         return function(losses, patience)
 
@@ -172,10 +174,11 @@ def _stop_arguments(function: Callable) -> Callable:
 
 
 @_stop_arguments
-def early_stop(losses: Sequence[float], patience: int) -> tuple[int, int]:
+def early_stop(losses: Sequence[float], patience: float) -> tuple[int, int]:
     """Say which epoch to keep, and after which to stop, given the losses on held-out data.
 
-    Training stops when ``patience`` epochs in a row have brought no new minimum.
+    Training stops when ``patience`` epochs in a row have brought no new minimum. A loss that is NaN
+    is never one.
 
     Args:
         losses: the loss on the validation set after each epoch.
@@ -192,13 +195,14 @@ def early_stop(losses: Sequence[float], patience: int) -> tuple[int, int]:
         (1, 3)
 
     Reference:
-        Prechelt, "Early Stopping, But When?" (1998), the criterion UP.
+        Goodfellow, Bengio and Courville, "Deep Learning" (2016), algorithm 7.1; compare Prechelt,
+        "Early Stopping, But When?" (1998), whose criterion UP counts rises instead.
     """
-    best = 0
+    best, lowest = 0, math.inf
     for epoch, loss in enumerate(losses):
-        if loss < losses[best]:
-            best = epoch
-        if epoch - best == patience:
+        if loss < lowest:
+            best, lowest = epoch, loss
+        if epoch - best >= patience:
             return best, epoch
     return best, len(losses) - 1
 

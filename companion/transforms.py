@@ -313,7 +313,10 @@ class RandomCrop:
                 return ImageOps.expand(img, (left, top, right, bottom), self._colour(img))
             pixels = np.asarray(img)
             widths = [(top, bottom), (left, right), (0, 0)][: pixels.ndim]
-            return Image.fromarray(np.pad(pixels, widths, self.padding_mode))
+            padded = Image.fromarray(np.pad(pixels, widths, self.padding_mode))
+            if img.mode == "P":  # its pixels are numbers of colours
+                padded.putpalette(img.getpalette())
+            return padded
         if self.padding_mode == "constant":
             if not isinstance(self.fill, int | float):
                 raise TypeError(f"fill must be one number for tensors, got {self.fill!r}")

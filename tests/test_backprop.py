@@ -1,5 +1,6 @@
 import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -223,6 +224,14 @@ def test_numerical_gradient_of_what_is_known():
     assert x.tolist() == [[0.5, -1.0], [2.0, 3.0]]
 
 
+def test_numerical_gradient_is_a_plain_tensor():
+    """Also where autograd would record: at a leaf, and in a function of one."""
+    x, w = (torch.tensor([1.0, 2.0], requires_grad=True, **F64) for _ in range(2))
+    measured = numerical_gradient(lambda x: (w * x**2).sum(), x)
+    assert not measured.requires_grad
+    torch.testing.assert_close(measured, (2 * w * x).detach(), rtol=0, atol=1e-8)
+
+
 # The engine for single numbers
 
 UNARY = (
@@ -279,6 +288,15 @@ def test_powers_and_their_slopes_equal_torch(n):
     assert a.grad == pytest.approx(x.grad.item())
 
 
+@pytest.mark.parametrize(("x", "n"), [(0, 0), (-2, 0), (0, 1), (0, 2), (-2, 3), (-2, -1), (0, 1.5)])
+def test_powers_at_and_below_zero_equal_torch(x, n):
+    a, tensor = Value(x), torch.tensor(float(x), requires_grad=True, **F64)
+    y = a**n
+    y.backward()
+    (tensor**n).backward()
+    assert (y.data, a.grad) == (float(x) ** n, tensor.grad.item())
+
+
 def test_a_number_used_twice_gets_both_contributions():
     a = Value(3)
     (a * a + a).backward()
@@ -328,6 +346,14 @@ def test_numbers_of_any_kind_are_taken():
     import numpy as np
 
     assert (Value(np.float64(2)) + True).data == 3
+    for two in (np.float32(2), np.int64(2), Fraction(2)):
+        assert Value(two).data == 2
+        results = [Value(5) + two, Value(5) - two, Value(5) * two, Value(5) / two, Value(5) ** two]
+        assert [result.data for result in results] == [7, 3, 10, 2.5, 25]
+        assert [type(result.data) for result in results] == [float] * 5
+        results = [two + Value(5), two - Value(5), two * Value(5), two / Value(5)]
+        assert [result.data for result in results] == [7, -3, 10, 0.4]
+    assert (Value(1.7) ** np.float32(2)).data == 1.7**2  # not rounded to float32
     assert repr(Value(2) / 4) == "Value(data=0.5, grad=0)"
 
 
@@ -335,6 +361,8 @@ def test_what_overflows_is_python_s_affair():
     with pytest.raises(OverflowError):
         Value(1000).exp()
     assert (Value(1e308) * 10).data == math.inf
+    with pytest.raises(ZeroDivisionError):
+        Value(1) / 0
 
 
 def test_a_network_of_values_learns_exclusive_or():
@@ -502,6 +530,16 @@ BAD = {
         ValueError,
         r"delta of shape \(2, 2\), as the last o, got \(2, 3\)",
     ),
+    "a batch of another size": (
+        lambda: B.backward(torch.ones(2, 2), W, [torch.ones(3, 3), torch.ones(2, 2)], torch.sign),
+        ValueError,
+        r"o\[0\] with one row a sample, as delta of shape \(2, 2\) has, got \(3, 3\)",
+    ),
+    "inputs without a batch": (
+        lambda: B.backward(torch.ones(2, 2), W, [torch.ones(3), torch.ones(2, 2)], torch.sign),
+        ValueError,
+        r"o\[0\] with one row a sample, .*got \(3,\)",
+    ),
     "weights the wrong way": (
         lambda: B.backward(torch.ones(2, 2), [W[0].T], [X, torch.ones(2, 2)], torch.sign),
         ValueError,
@@ -544,6 +582,14 @@ BAD = {
         TypeError,
         "a number or a Value, got NoneType",
     ),
+    "a difference with nothing": (
+        lambda: Value(2) - None,
+        TypeError,
+        "a number or a Value, got NoneType",
+    ),
+    "text less a value": (lambda: "3" - Value(2), TypeError, "a number or a Value, got str"),
+    "a quotient with text": (lambda: Value(2) / "3", TypeError, "a number or a Value, got str"),
+    "text over a value": (lambda: "3" / Value(2), TypeError, "a number or a Value, got str"),
     "a value as exponent": (
         lambda: Value(2) ** Value(3),
         TypeError,
@@ -553,6 +599,11 @@ BAD = {
         lambda: Value(-4) ** 0.5,
         ValueError,
         "a power with a real slope, got -4 to the 0.5",
+    ),
+    "an endless power of a negative": (
+        lambda: Value(-2) ** math.inf,
+        ValueError,
+        "a power with a real slope, got -2 to the inf",
     ),
     "a division by zero": (
         lambda: 1 / Value(0),

@@ -22,13 +22,18 @@ from companion.checkpoint import load_checkpoint, save_checkpoint
 OLD, NEW = {"step": 1, "w": torch.arange(3.0)}, {"step": 2, "w": torch.arange(3.0) + 10}
 
 
+RAN = []
+
+
+def note_down(what):
+    RAN.append(what)
+
+
 class Booby:
     """Notes down that it was loaded. A real one could do anything."""
 
-    ran = []
-
     def __reduce__(self):
-        return Booby.ran.append, ("loaded",)
+        return note_down, ("loaded",)
 
 
 class Opened:
@@ -190,6 +195,43 @@ def test_a_link_goes_on_pointing_to_the_file(best, tmp_path):
 def test_others_may_read_the_file_as_any_other(best, tmp_path):
     (tmp_path / "plain").write_text("")
     assert best.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize("rights", [0o600, 0o640, 0o666])
+def test_the_new_file_has_the_rights_of_the_old_one_and_never_more(rights, best, monkeypatch):
+    best.chmod(rights)
+    real, seen = torch.save, []
+
+    def watched(obj, file):
+        seen.append(os.fstat(file.fileno()).st_mode & 0o777)
+        real(obj, file)
+
+    monkeypatch.setattr(torch, "save", watched)
+    save_checkpoint(NEW, best)
+    assert seen == [rights]
+    assert best.stat().st_mode & 0o777 == rights
+    assert equal(load_checkpoint(best), NEW)
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "丹" * 83, "x"], ids=len)
+def test_a_name_may_be_as_long_as_the_system_lets_it(name, tmp_path):
+    try:
+        (tmp_path / name).write_text("")
+    except OSError:
+        pytest.skip("the system takes no such name")
+    save_checkpoint(NEW, tmp_path / name)
+    assert equal(load_checkpoint(tmp_path / name), NEW)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_list_may_hold_itself(tmp_path):
+    ring = [1.5]
+    ring.append(ring)
+    save_checkpoint({"ring": ring}, tmp_path / "ring.pt")
+    again = load_checkpoint(tmp_path / "ring.pt")["ring"]
+    assert again[0] == 1.5
+    assert again[1] is again
 
 
 def test_random_numbers_are_left_alone(tmp_path):
@@ -416,12 +458,13 @@ def test_a_file_that_names_code_is_refused_and_says_which(value, name, tmp_path,
 
 
 def test_a_trap_does_not_spring(tmp_path):
+    RAN.clear()
     torch.save(Booby(), tmp_path / "trap.pt")
     with pytest.raises(ValueError, match="refused"):
         load_checkpoint(tmp_path / "trap.pt")
-    assert Booby.ran == []
+    assert RAN == []
     torch.load(tmp_path / "trap.pt", weights_only=False)  # the trap works
-    assert pickle.loads(pickle.dumps(Booby())) is None
+    assert RAN == ["loaded"]
 
 
 NOT_SAVED = [
@@ -442,6 +485,28 @@ def test_what_would_not_come_back_is_named_and_the_old_file_stays(obj, named, be
         save_checkpoint(obj, best)
     assert equal(load_checkpoint(best), OLD)
     assert list(best.parent.iterdir()) == [best]
+
+
+def test_what_would_not_come_back_is_named_also_beside_a_list_that_holds_itself(best):
+    ring = []
+    ring += [ring, {"ring": ring}, print]
+    with pytest.raises(TypeError, match=r"got obj\[2\], a builtin_function_or_method: not saved"):
+        save_checkpoint(ring, best)
+    assert equal(load_checkpoint(best), OLD)
+
+
+def test_what_has_no_checksums_counts_as_damaged(best):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(NEW, best.with_name("bare.pt"))
+        with pytest.raises(ValueError, match="not what was saved"):
+            save_checkpoint(NEW, best)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    with pytest.raises(ValueError, match="not what was saved"):
+        load_checkpoint(best.with_name("bare.pt"))
+    assert equal(load_checkpoint(best), OLD)
 
 
 def test_saving_changes_nothing_in_what_is_saved(tmp_path):

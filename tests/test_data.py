@@ -250,6 +250,13 @@ def test_pad_collate_lets_gradients_through_and_serves_a_loader():
     assert shapes == [(2, 4), (1, 1)]
 
 
+def test_pad_collate_stays_on_the_sequences_device():
+    sequences = [torch.ones(n, device="meta") for n in (2, 3)]
+    results = data.pad_collate(sequences)
+    assert [x.device.type for x in results] == ["meta"] * 3
+    assert [x.shape for x in results] == [(2, 3), (2,), (2, 3)]
+
+
 def test_a_transformed_dataset_transforms_inputs_only_and_when_asked():
     calls = []
 

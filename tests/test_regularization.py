@@ -90,6 +90,9 @@ def test_shifts_are_repeatable():
         ([3.0, 2.0, 2.5, 2.4, 1.0], 3, (4, 4)),
         ([1.0, 1.0, 1.0], 2, (0, 2)),  # a tie is no improvement
         ([1.0, float("nan"), 0.5], 5, (2, 2)),
+        ([float("nan"), 0.5, 0.6, 0.7, 0.1], 2, (1, 3)),  # NaN is no minimum
+        ([float("nan")] * 5, 2, (0, 2)),
+        ([3.0, 2.0, 2.5, 2.4, 1.0], 1.5, (1, 3)),
         ([7.0], 1, (0, 0)),
     ],
 )
@@ -105,11 +108,17 @@ def test_early_stop_keeps_the_best_epoch_it_has_seen(losses, patience, expected)
         (lambda: Dropout(-0.1), ValueError, r"p must be in \[0, 1\], got -0.1"),
         (lambda: dropout(torch.ones(2).long()), TypeError, "floating-point tensor as input, got"),
         (lambda: l2_penalty([], 0.1), ValueError, "at least one tensor, got none"),
-        (lambda: l2_penalty([torch.ones(1)], -1.0), ValueError, "not be negative, got -1.0"),
+        (lambda: l2_penalty([torch.ones(1)], -1.0), ValueError, "at least 0, got -1.0"),
+        (lambda: l2_penalty([torch.ones(1)], float("nan")), ValueError, "at least 0, got nan"),
         (lambda: random_shift(torch.ones(2, 3, 4)), ValueError, r"got \(2, 3, 4\)"),
         (lambda: random_shift(torch.ones(1, 1, 2, 2), -1), ValueError, "not be negative, got -1"),
         (lambda: early_stop([], 3), ValueError, "at least one value, got none"),
         (lambda: early_stop([1.0], 0), ValueError, "patience must be at least 1, got 0"),
+        (
+            lambda: early_stop([1.0], float("nan")),
+            ValueError,
+            "patience must be at least 1, got nan",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(call, error, message):

@@ -15,7 +15,7 @@ def test_a_value_outside_the_band_is_noticed(capsys):
     assert within_seeds("example", accuracy=0.99)
     assert not within_seeds("example", accuracy=0.80)
     assert within_seeds("example", slack=0.1, accuracy=0.80)
-    assert "0.800 in this run, 0.930 ± 0.016 over 5 seeds" in capsys.readouterr().out
+    assert "0.800  (5 seeds: 0.930 ± 0.016)" in capsys.readouterr().out
 
 
 def test_what_was_never_run_is_refused():

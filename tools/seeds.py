@@ -57,9 +57,16 @@ def table(path: Path, seeds: list[int]) -> dict:
 
 
 def _commit() -> str:
-    """Return the commit that was run, and say if files differed from it."""
-    git = ("git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*")
-    return subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    """Return the commit that was run, and say if files differed from it (but for kept values)."""
+
+    def git(*command: str) -> str:
+        done = subprocess.run(
+            ("git", *command), cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", ":/", ":!companion/files/seeds")
+    return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
 
 
 def main() -> None:

@@ -38,6 +38,11 @@ CROPS = [
     {"size": 5, "padding": [3, 1, 0, 2], "padding_mode": "symmetric"},
     {"size": 9, "padding": 1},  # larger than the padded image
 ]
+PALETTE_CROPS = [
+    {"size": 3},
+    {"size": 5, "padding": 2, "fill": 9},
+    *({"size": 5, "padding": 2, "padding_mode": m} for m in ("edge", "reflect", "symmetric")),
+]
 
 
 def image(kind: str, shape: list[int]) -> Image.Image | np.ndarray | torch.Tensor:
@@ -57,11 +62,13 @@ def image(kind: str, shape: list[int]) -> Image.Image | np.ndarray | torch.Tenso
 
 def values(result: Image.Image | torch.Tensor) -> dict:
     """Say what a transform returned, so that it can be compared and kept as text."""
-    kind = "tensor"
+    kind, seen = "tensor", {}
     if isinstance(result, Image.Image):
+        if result.mode == "P":  # the pixels are numbers of colours, which the palette has
+            seen = {"colours": np.array(result.convert("RGB")).tolist()}
         kind, result = f"PIL {result.mode}", torch.tensor(np.array(result))
     dtype = str(result.dtype).removeprefix("torch.")
-    return {"kind": kind, "dtype": dtype, "values": result.tolist()}
+    return {"kind": kind, "dtype": dtype, "values": result.tolist()} | seen
 
 
 def outcome(transforms, case: dict) -> dict:
@@ -96,6 +103,8 @@ def cases() -> list[dict]:
         pairs += [([["RandomCrop", crop]], list(where)) for where in ON_IMAGES]
     pairs += [([["RandomCrop", {"size": [5, 7]}]], where) for where in gray]  # draws nothing
     pairs += [([["RandomCrop", {"size": 9, "padding": 3, "fill": [1, 2, 3]}]], gray[1])]
+    for crop in PALETTE_CROPS:
+        pairs += [([["RandomCrop", crop]], ["PIL P", COLOUR])]
     for p in (0.0, 0.5, 1.0):
         pairs += [([["RandomHorizontalFlip", {"p": p}]], list(where)) for where in ON_IMAGES]
     usual = [

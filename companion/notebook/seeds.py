@@ -48,7 +48,7 @@ def within_seeds(chapter: str, slack: float = 0.0, **values: float) -> bool:
 
     Example:
         >>> within_seeds("example", accuracy=0.94)
-        accuracy             0.940 in this run, 0.930 ± 0.016 over 5 seeds
+        accuracy           0.940  (5 seeds: 0.930 ± 0.016)
         True
     """
     if "SEEDS_RECORD" in os.environ:
@@ -62,9 +62,7 @@ def within_seeds(chapter: str, slack: float = 0.0, **values: float) -> bool:
     for name, value in values.items():
         mean, deviation = table[name].mean().item(), table[name].std().item()
         label, count = name.replace("_", " "), len(table[name])
-        print(
-            f"{label:20} {value:.3f} in this run, {mean:.3f} ± {deviation:.3f} over {count} seeds"
-        )
+        print(f"{label:18} {value:.3f}  ({count} seeds: {mean:.3f} ± {deviation:.3f})")
         within = within and abs(value - mean) <= 4 * deviation + slack
     return within
 

@@ -34,12 +34,15 @@ def dropout_moments(w: Tensor, x: Tensor, p: float) -> tuple[Tensor, Tensor]:
 
 
 def _networks():
-    torch_state = torch.get_rng_state()
-    yield nn.Linear(2, 3), 0.1
-    yield nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.LayerNorm(3), nn.Linear(3, 2)), 0.01
-    yield nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2)), 3.0
-    yield nn.Linear(2, 2, bias=False), 0.5
-    torch.set_rng_state(torch_state)
+    with torch.random.fork_rng(devices=[]):  # as the weights are drawn from the global generator
+        layers = nn.Linear(4, 3), nn.ReLU(), nn.LayerNorm(3), nn.Linear(3, 2)
+        convolution = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2)
+        return [
+            (nn.Linear(2, 3), 0.1),
+            (nn.Sequential(*layers), 0.01),
+            (nn.Sequential(*convolution), 3.0),
+            (nn.Linear(2, 2, bias=False), 0.5),
+        ]
 
 
 def _steps():
