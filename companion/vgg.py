@@ -205,8 +205,8 @@ class VGG(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d((7, 7))
         hidden = 4096
         self.classifier = nn.Sequential(
-            nn.Linear(512 * 7 * 7, hidden), nn.ReLU(True), nn.Dropout(dropout),
-            nn.Linear(hidden, hidden), nn.ReLU(True), nn.Dropout(dropout),
+            nn.Linear(512 * 7 * 7, hidden), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(hidden, num_classes),
         )  # fmt: skip
         if init_weights:
@@ -432,9 +432,8 @@ def layer_costs(model: nn.Module, input: Tensor) -> list[LayerCost]:
             products = multiplications(layer, inputs[0], output)
             new = set(layer.parameters(False)) - known
             known.update(new)
-            parameters = sum(p.numel() for p in new)
             kind, shape = type(layer).__name__, tuple(output.shape[1:])
-            sizes = parameters, products, math.prod(shape)
+            sizes = sum(p.numel() for p in new), products, math.prod(shape)
             costs.append(LayerCost(name, kind, shape, *sizes))
 
         if list(layer.parameters(False)) or not list(layer.children()):

@@ -95,7 +95,8 @@ def kmeans(
         if means.equal(values):
             break
         values = means
-    return values, torch.bucketize(weight, (values[1:] + values[:-1]) / 2)
+    index = torch.bucketize(w, (values[1:] + values[:-1]) / 2)
+    return values, index.reshape(weight.shape)
 
 
 @_checked_weights

@@ -98,6 +98,8 @@ def test_quantize_leaves_the_network_and_all_but_the_weights():
             assert value.equal(values[index])
         else:
             assert value.equal(before[name])
+    striped = quantize(model.to(memory_format=torch.channels_last), 3)
+    assert all(v.equal(few.state_dict()[name]) for name, v in striped.state_dict().items())
     many = quantize(model, 10**6)
     assert all(v.equal(before[name]) for name, v in many.state_dict().items())
 
