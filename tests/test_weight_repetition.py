@@ -77,6 +77,14 @@ def test_kmeans_of_one_value_is_the_mean_and_most_zeros_do_not_break_it():
     assert index.max() == len(values) - 1
 
 
+def test_kmeans_drops_a_value_that_has_lost_all_its_weights():
+    w = [1156.0, 49.0, 1225.0, 1089.0, 1.0, 729.0, 64.0, 4.0, 1225.0, 576.0]
+    values, index = kmeans(torch.tensor(w), 4)
+    assert len(values) < 4
+    assert values.isfinite().all()
+    assert index.unique().tolist() == list(range(len(values)))
+
+
 def test_kmeans_stops_after_its_steps():
     w = torch.randn(500)
     errors = [error(w, kmeans(w, 5, steps)[0]).item() for steps in (1, 2, 5, 50)]
