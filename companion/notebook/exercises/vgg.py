@@ -19,7 +19,7 @@ def count_parameters(
 
 def slide(features: Tensor, weight: Tensor, bias: Tensor, h: int, w: int) -> Tensor:
     """Return what a linear layer says at every place of a larger input."""
-    C, H, W = features.shape
+    _, H, W = features.shape
     out = features.new_empty(len(weight), H - h + 1, W - w + 1)
     for i in range(H - h + 1):
         for j in range(W - w + 1):
@@ -40,6 +40,16 @@ def best_two(weight: Tensor) -> tuple[Tensor, Tensor]:
     gain = left**2 / n + (whole - left) ** 2 / (len(w) - n)
     cut = int(gain.argmax()) + 1
     return w[:cut].mean(), w[cut:].mean()
+
+
+def _observe_numbers(answer: object, arguments: tuple) -> object:
+    """See numbers in a row, be they a tensor, a list or a tuple; leave what is none."""
+    if isinstance(answer, tuple | list):
+        try:
+            return torch.stack([torch.as_tensor(value).float() for value in answer])
+        except (TypeError, ValueError, RuntimeError):
+            return answer
+    return answer
 
 
 def _plans():
@@ -86,6 +96,6 @@ def _weights():
 EXERCISES = {
     "count_parameters": Exercise(count_parameters, _plans),
     "slide": Exercise(slide, _features),
-    "value_gradient": Exercise(value_gradient, _shared),
-    "best_two": Exercise(best_two, _weights),
+    "value_gradient": Exercise(value_gradient, _shared, observe=_observe_numbers),
+    "best_two": Exercise(best_two, _weights, observe=_observe_numbers),
 }
