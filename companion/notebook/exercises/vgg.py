@@ -17,14 +17,11 @@ def count_parameters(
     return sum(c.parameters for c in costs) + (costs[-1].values + 1) * num_classes
 
 
-def slide(features: Tensor, weight: Tensor, bias: Tensor, h: int, w: int) -> Tensor:
-    """Return what a linear layer says at every place of a larger input."""
-    _, H, W = features.shape
-    out = features.new_empty(len(weight), H - h + 1, W - w + 1)
-    for i in range(H - h + 1):
-        for j in range(W - w + 1):
-            out[:, i, j] = weight @ features[:, i : i + h, j : j + w].flatten() + bias
-    return out
+def storage_bits(index: Tensor) -> float:
+    """Return the bits of a layer's weights in the best code, and of the values that occur."""
+    _, counts = index.unique(return_counts=True)
+    bits = counts.double() * (index.numel() / counts).log2()
+    return bits.sum().item() + 32 * len(counts)
 
 
 def value_gradient(dW: Tensor, index: Tensor, n: int) -> Tensor:
@@ -60,19 +57,13 @@ def _plans():
     yield [64, "M", "M", 128, "M"], 3, 33, 47, 1000
 
 
-def _features():
+def _indices():
+    yield (torch.tensor([0, 0, 0, 1]),)
+    yield (torch.zeros(2, 3, dtype=torch.long),)  # a single value
+    yield (torch.tensor([[0, 3], [3, 7]]),)  # some numbers do not occur
     generator = torch.Generator().manual_seed(1)
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    for C, H, W, h, w, K in (
-        (1, 1, 1, 1, 1, 2),
-        (3, 2, 4, 2, 4, 5),
-        (2, 5, 4, 3, 2, 3),
-        (4, 6, 6, 1, 3, 1),
-    ):
-        yield draw(C, H, W), draw(K, C * h * w), draw(K), h, w
+    shares = torch.tensor([0.6, 0.2, 0.1, 0.06, 0.04])
+    yield (shares.multinomial(8 * 4 * 9, replacement=True, generator=generator).reshape(8, 4, 3, 3),)
 
 
 def _shared():
@@ -95,7 +86,7 @@ def _weights():
 
 EXERCISES = {
     "count_parameters": Exercise(count_parameters, _plans),
-    "slide": Exercise(slide, _features),
+    "storage_bits": Exercise(storage_bits, _indices),
     "value_gradient": Exercise(value_gradient, _shared, observe=_observe_numbers),
     "best_two": Exercise(best_two, _weights, observe=_observe_numbers),
 }
