@@ -428,8 +428,9 @@ def layer_costs(model: nn.Module, input: Tensor) -> list[LayerCost]:
     costs, known, hooks = [], set(), []
     for name, layer in model.named_modules():
 
-        def note(layer, inputs, output, name=name):
-            products = multiplications(layer, inputs[0], output)
+        def note(layer, args, kwargs, output, name=name):
+            x = (*args, *kwargs.values())[0]
+            products = multiplications(layer, x, output)
             new = set(layer.parameters(False)) - known
             known.update(new)
             kind, shape = type(layer).__name__, tuple(output.shape[1:])
@@ -437,7 +438,7 @@ def layer_costs(model: nn.Module, input: Tensor) -> list[LayerCost]:
             costs.append(LayerCost(name, kind, shape, *sizes))
 
         if list(layer.parameters(False)) or not list(layer.children()):
-            hooks.append(layer.register_forward_hook(note))
+            hooks.append(layer.register_forward_hook(note, with_kwargs=True))
     try:
         model(input)
     finally:

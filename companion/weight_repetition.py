@@ -50,7 +50,7 @@ def _checked_weights(function: Callable) -> Callable:
 
 @_checked_weights
 def kmeans(
-    weight: Float[Tensor, "*shape"], n: int, steps: int = 50
+    weight: Float[Tensor, "*shape"], n: int, steps: int = 500
 ) -> tuple[Float[Tensor, " values"], Int64[Tensor, "*shape"]]:
     r"""Find n values that stand for all weights, each for those nearest to it.
 
@@ -63,7 +63,7 @@ def kmeans(
     Args:
         weight: any shape.
         n: how many values. If there are no more different weights than that, these are returned.
-        steps: at most so many rounds.
+        steps: at most so many rounds, should the search not have ended.
 
     Returns:
         The values in rising order, at most n, and for each weight the number of its value.
@@ -84,7 +84,7 @@ def kmeans(
     values, index = weight.unique(return_inverse=True)
     if len(values) <= n:
         return values, index
-    w = weight.flatten()
+    w = weight.flatten().to(torch.promote_types(weight.dtype, torch.float32))
     starts = (torch.arange(n, device=w.device) + 0.5) / n * len(w)
     values = w.sort().values[starts.long()].unique()
     for _ in range(steps):
@@ -96,7 +96,7 @@ def kmeans(
             break
         values = means
     index = torch.bucketize(w, (values[1:] + values[:-1]) / 2)
-    return values, index.reshape(weight.shape)
+    return values.to(weight.dtype), index.reshape(weight.shape)
 
 
 @_checked_weights
@@ -105,7 +105,8 @@ def quantize(model: nn.Module, n: int) -> nn.Module:
 
     Args:
         model: is left as it is.
-        n: see :func:`kmeans`; each convolution and each linear layer has values of its own.
+        n: see :func:`kmeans`; each ``Conv2d`` and each ``Linear`` has values of its own; other layers keep
+            their weights.
 
     Returns:
         The copy. Biases and norms are as they were.
@@ -282,7 +283,8 @@ def operation_counts(weight: Float[Tensor, "C_out ..."], together: int = 1) -> O
     added. Where a weight is zero nothing is done. With ``together`` kernels at a time, inputs that
     have the same weights in all of these kernels are added once for all of them: for n inputs in P
     such groups and G kernels without zeros that is :math:`n - P + G (P - 1)` additions, against
-    :math:`G (n - 1)`.
+    :math:`G (n - 1)`. (Each kernel starts from these groups; to join groups in stages, for fewer
+    and fewer kernels, would save more.)
 
     Args:
         weight: of a convolution or a linear layer: a kernel for each output.

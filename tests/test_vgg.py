@@ -285,3 +285,16 @@ BAD = [
 def test_bad_input_of_the_networks(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_layer_may_be_called_by_keyword():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.layer(input=x)
+
+    (cost,) = layer_costs(Named(), torch.zeros(5, 3))
+    assert (cost.parameters, cost.multiplications, cost.values) == (8, 6, 2)

@@ -92,6 +92,15 @@ def test_kmeans_stops_after_its_steps():
     assert errors[0] > errors[-1]
 
 
+def test_kmeans_of_half_precision_does_not_overflow():
+    w = (100 + torch.arange(3000) / 10).half()
+    values, index = kmeans(w, 4)
+    assert values.dtype == torch.float16
+    expected, same = kmeans(w.float(), 4)
+    torch.testing.assert_close(values.float(), expected, rtol=1e-3, atol=0)
+    assert index.equal(same)
+
+
 def test_quantize_leaves_the_network_and_all_but_the_weights():
     model = SmallVGG()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -63,7 +63,9 @@ def _indices():
     yield (torch.tensor([[0, 3], [3, 7]]),)  # some numbers do not occur
     generator = torch.Generator().manual_seed(1)
     shares = torch.tensor([0.6, 0.2, 0.1, 0.06, 0.04])
-    yield (shares.multinomial(8 * 4 * 9, replacement=True, generator=generator).reshape(8, 4, 3, 3),)
+    yield (
+        shares.multinomial(8 * 4 * 9, replacement=True, generator=generator).reshape(8, 4, 3, 3),
+    )
 
 
 def _shared():
