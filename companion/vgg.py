@@ -428,14 +428,13 @@ def layer_costs(model: nn.Module, input: Tensor) -> list[LayerCost]:
     costs, known, hooks = [], set(), []
     for name, layer in model.named_modules():
 
-        def note(layer, args, kwargs, output, name=name):
-            x = (*args, *kwargs.values())[0]
-            products = multiplications(layer, x, output)
+        def note(layer, args, kwargs, y, name=name):
+            x, *_ = *args, *kwargs.values()
             new = set(layer.parameters(False)) - known
             known.update(new)
-            kind, shape = type(layer).__name__, tuple(output.shape[1:])
-            sizes = sum(p.numel() for p in new), products, math.prod(shape)
-            costs.append(LayerCost(name, kind, shape, *sizes))
+            kind, shape = type(layer).__name__, tuple(y.shape[1:])
+            cost = sum(p.numel() for p in new), multiplications(layer, x, y)
+            costs.append(LayerCost(name, kind, shape, *cost, math.prod(shape)))
 
         if list(layer.parameters(False)) or not list(layer.children()):
             hooks.append(layer.register_forward_hook(note, with_kwargs=True))

@@ -105,8 +105,8 @@ def quantize(model: nn.Module, n: int) -> nn.Module:
 
     Args:
         model: is left as it is.
-        n: see :func:`kmeans`; each ``Conv2d`` and each ``Linear`` has values of its own; other layers keep
-            their weights.
+        n: see :func:`kmeans`; each ``Conv2d`` and each ``Linear`` has values of its own, and other
+            layers keep their weights.
 
     Returns:
         The copy. Biases and norms are as they were.
