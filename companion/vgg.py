@@ -432,9 +432,9 @@ def layer_costs(model: nn.Module, input: Tensor) -> list[LayerCost]:
             x, *_ = *args, *kwargs.values()
             new = set(layer.parameters(False)) - known
             known.update(new)
-            kind, shape = type(layer).__name__, tuple(y.shape[1:])
+            kind, size = type(layer).__name__, tuple(y.shape[1:])
             cost = sum(p.numel() for p in new), multiplications(layer, x, y)
-            costs.append(LayerCost(name, kind, shape, *cost, math.prod(shape)))
+            costs.append(LayerCost(name, kind, size, *cost, math.prod(size)))
 
         if list(layer.parameters(False)) or not list(layer.children()):
             hooks.append(layer.register_forward_hook(note, with_kwargs=True))
