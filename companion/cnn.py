@@ -134,8 +134,7 @@ class LeNet(nn.Module):
             nn.Conv2d(*maps, 5), activation(), pooling(2),
         )  # fmt: skip
         self.classifier = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(maps[1] * 5 * 5, 120), activation(),
+            nn.Flatten(), nn.Linear(maps[1] * 5 * 5, 120), activation(),
             nn.Linear(120, 84), activation(),
             nn.Linear(84, 10),
         )  # fmt: skip
