@@ -9,7 +9,7 @@ see what the network loses.
 
 Names and arguments are torchvision's. The layers are the paper's: 5 by 5 where torchvision has 3 by
 3, and no batch norm. With ``conv_block=ConvNormReLU`` and ``large_kernel=3`` the state dict fits
-torchvision's.
+torchvision's (whose last pooling is 2 by 2; here it is 3 by 3, as in the paper).
 """
 
 import functools
@@ -322,7 +322,7 @@ class GoogLeNet(nn.Module):
         TypeError: if a number is no whole number.
         ValueError: if one is less than 1 or a dropout no probability below 1; in the forward pass,
             if the input is no batch of colour images of at least 31 by 31 pixels, or, in training
-            with auxiliary heads, of 209 to 256 by 209 to 256.
+            with auxiliary heads, of 223 to 270 by 223 to 270.
 
     Example:
         >>> model = GoogLeNet(num_classes=10, aux_logits=False).eval()
@@ -362,7 +362,7 @@ class GoogLeNet(nn.Module):
     def sizes(self) -> tuple[int, float]:
         """The smallest and the largest height and width that the network takes."""
         with_heads = self.training and self.aux_logits
-        return (209, 256) if with_heads else (SMALLEST, float("inf"))
+        return (223, 270) if with_heads else (SMALLEST, float("inf"))
 
     @_checked_images
     def forward(self, input: Images) -> Float[Tensor, "N classes"] | GoogLeNetOutputs:
