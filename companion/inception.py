@@ -420,7 +420,7 @@ def loss_with_aux(
     Reference:
         Szegedy et al. (2015), section 5.
     """
-    if isinstance(output, Tensor):
+    if isinstance(output, torch.Tensor):
         return F.cross_entropy(output, target)
     main, *heads = (F.cross_entropy(logits, target) for logits in output)
     return main + aux_weight * sum(heads)
