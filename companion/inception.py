@@ -4,7 +4,7 @@ An :class:`Inception` block has four branches, with kernels of 1 by 1, 3 by 3 an
 pooling, and puts their channels one behind the other. Before the large kernels a 1 by 1 convolution
 makes the channels fewer. :class:`GoogLeNet` is nine such blocks, whose sizes are in
 :data:`GOOGLENET`, and in training two :class:`InceptionAux` heads, whose losses
-:func:`loss_with_aux` adds. :func:`keep_branch` takes a branch out of what a block has computed, to
+:func:`loss_with_aux` adds. :func:`fade_branch` takes a branch out of what a block has computed, to
 see what the network loses.
 
 Names and arguments are torchvision's. The layers are the paper's: 5 by 5 where torchvision has 3 by
@@ -448,7 +448,7 @@ def _checked_branch(function: Callable) -> Callable:
 
 
 @_checked_branch
-def keep_branch(
+def fade_branch(
     features: Float[Tensor, "N C *places"],
     widths: Sequence[int],
     branch: int,
@@ -471,7 +471,7 @@ def keep_branch(
 
     Example:
         >>> features = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
-        >>> keep_branch(features, (1, 1), branch=1)
+        >>> fade_branch(features, (1, 1), branch=1)
         tensor([[ 1., 20.],
                 [ 3., 20.]])
 

@@ -16,7 +16,7 @@ from companion.inception import (
     GoogLeNetOutputs,
     Inception,
     InceptionAux,
-    keep_branch,
+    fade_branch,
     loss_with_aux,
 )
 from companion.vgg import layer_costs
@@ -214,14 +214,14 @@ def test_loss_is_the_sum_of_three(aux_weight):
     st.sampled_from([(), (3,), (2, 3)]),
     st.sampled_from([0.0, 0.4, 1.0, 1.5, -1.0]),
 )
-def test_keep_branch_changes_one_branch_only(widths, samples, places, share):
+def test_fade_branch_changes_one_branch_only(widths, samples, places, share):
     generator = torch.Generator().manual_seed(7)
     shape = samples, sum(widths), *places
     features = torch.randn(shape, generator=generator, dtype=torch.float64)
     before = features.clone()
     ends = list(itertools.accumulate(widths, initial=0))
     for branch in range(len(widths)):
-        mine = keep_branch(features, widths, branch, share)
+        mine = fade_branch(features, widths, branch, share)
         own = slice(ends[branch], ends[branch + 1])
         expected = features.clone()
         mean = features[:, own].mean(0)
@@ -231,9 +231,9 @@ def test_keep_branch_changes_one_branch_only(widths, samples, places, share):
     assert torch.equal(features, before)
 
 
-def test_keep_branch_passes_gradients():
+def test_fade_branch_passes_gradients():
     features = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: keep_branch(x, (1, 3), 1, 0.3), features)
+    assert torch.autograd.gradcheck(lambda x: fade_branch(x, (1, 3), 1, 0.3), features)
 
 
 FORWARDS = {
@@ -340,17 +340,17 @@ SETTINGS = {
         "aux_weight.*got inf",
     ),
     "widths that do not fit": (
-        lambda: keep_branch(torch.zeros(2, 5), (2, 2), 0),
+        lambda: fade_branch(torch.zeros(2, 5), (2, 2), 0),
         ValueError,
         r"5 channels .* got \(2, 2\), in all 4",
     ),
     "a fifth branch": (
-        lambda: keep_branch(torch.zeros(2, 4), (2, 2), 2),
+        lambda: fade_branch(torch.zeros(2, 4), (2, 2), 2),
         ValueError,
         "0 to 1, got 2",
     ),
-    "branch -1": (lambda: keep_branch(torch.zeros(2, 4), (2, 2), -1), ValueError, "0 to 1, got -1"),
-    "a vector": (lambda: keep_branch(torch.zeros(4), (2, 2), 0), ValueError, r"got \(4,\)"),
+    "branch -1": (lambda: fade_branch(torch.zeros(2, 4), (2, 2), -1), ValueError, "0 to 1, got -1"),
+    "a vector": (lambda: fade_branch(torch.zeros(4), (2, 2), 0), ValueError, r"got \(4,\)"),
 }
 
 
