@@ -40,11 +40,12 @@ def _checked_size(function: Callable) -> Callable:
             _check_whole(name, given[name], least)
         size, kernel, padding = given["size"], given["kernel_size"], given["padding"]
         reach = given["dilation"] * (kernel - 1) + 1
+        over = given["stride"] - 1 if given["ceil_mode"] else 0  # how far it may reach over the end
         count = function(*args, **kwargs)
         if count < 1:
             raise ValueError(
                 "the kernel must fit into the padded input: expected a size of at least "
-                f"{reach} (kernel_size={kernel}, dilation={given['dilation']}), "
+                f"{max(1, reach - over)} (kernel_size={kernel}, dilation={given['dilation']}), "
                 f"got {size + 2 * padding} (size={size}, padding={padding})"
             )
         return count
@@ -92,8 +93,9 @@ def conv_output_size(
     reach = dilation * (kernel_size - 1) + 1  # from end to end
     way = size + 2 * padding - reach  # how far the kernel can move
     count = way // stride + 1
-    if ceil_mode and way % stride and count * stride < size + padding:
-        count += 1  # a last window that reaches over the end
+    start = count * stride  # of one more window; it must see some pixel
+    if ceil_mode and way % stride and start < size + padding:
+        count += 1
     return count
 
 
@@ -234,10 +236,10 @@ def cross_correlate2d(
         Goodfellow, Bengio and Courville, "Deep Learning" (2016), equation 9.6.
     """
     kh, kw = kernel.shape
-    H, W = input.shape[0] - kh + 1, input.shape[1] - kw + 1
-    y = input.new_zeros(H, W)
-    for i in range(H):
-        for j in range(W):
+    rows, columns = input.shape[0] - kh + 1, input.shape[1] - kw + 1
+    y = input.new_zeros(rows, columns)
+    for i in range(rows):
+        for j in range(columns):
             y[i, j] = (input[i : i + kh, j : j + kw] * kernel).sum()
     return y
 

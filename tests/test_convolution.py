@@ -129,10 +129,16 @@ def poolings(draw, average):
     else:
         options["dilation"] = dilation
     size = [
-        draw(st.integers(max(1, r - 2 * p), r + 7)) for r, p in zip(reaches, padding, strict=True)
+        draw(st.integers(max(1, r - 2 * p - 2 * options["ceil_mode"]), r + 7))
+        for r, p in zip(reaches, padding, strict=True)
     ]
     batch = draw(st.sampled_from([(), (2,)]))
-    return (*batch, 2, *size), draw(st.booleans()), kernel, options
+    shape = (*batch, 2, *size)
+    try:
+        (F.avg_pool2d if average else F.max_pool2d)(torch.zeros(shape), kernel, **options)
+    except RuntimeError:  # not even a window that reaches over the end
+        assume(False)
+    return shape, draw(st.booleans()), kernel, options
 
 
 def test_layers_may_come_from_a_generator():
@@ -516,6 +522,7 @@ def test_a_wrong_type_is_refused(call, message):
 VALUES = [
     (lambda: C.conv_output_size(4, 5), r"at least 5 \(kernel_size=5, dilation=1\), got 4 \(size=4"),
     (lambda: C.conv_output_size(4, 3, dilation=3, padding=1), "at least 7 .* got 6"),
+    (lambda: C.conv_output_size(1, 4, 2, ceil_mode=True), "at least 3 .* got 1"),
     (lambda: C.conv_output_size(-1, 1), "size must be at least 0, got -1"),
     (lambda: C.conv_output_size(4, 0), "kernel_size must be at least 1, got 0"),
     (lambda: C.conv_output_size(4, 2, 0), "stride must be at least 1, got 0"),

@@ -219,6 +219,7 @@ def blocks(repeat: int) -> list[dict]:
         _dropout(),
         _normalization(),
         _precision(),
+        _convolution(),
     )
     for name, ours, torchs in itertools.chain(*kinds):
         mine, other = _in_turns(ours, torchs, repeat)
@@ -431,6 +432,27 @@ def _precision():
 
     ours, torchs = scaler(precision.GradScaler("cpu")), scaler(torch.amp.GradScaler("cpu"))
     yield "GradScaler.step and update, 235,146 weights", ours, torchs
+
+
+def _convolution():
+    import torch
+    from torch.nn import functional
+
+    from companion import convolution
+
+    x = torch.randn(64, 16, 28, 28, requires_grad=True)
+    weight = torch.randn(32, 16, 3, 3, requires_grad=True)
+    bias = torch.randn(32, requires_grad=True)
+
+    def conv(module) -> Callable:
+        return lambda: module.conv2d(x, weight, bias, padding=1).sum().backward()
+
+    def pool(module, name: str) -> Callable:
+        return lambda: getattr(module, name)(x, 2).sum().backward()
+
+    yield "conv2d 16 → 32, both ways", conv(convolution), conv(functional)
+    for name in ("max_pool2d", "avg_pool2d"):
+        yield f"{name}, both ways", pool(convolution, name), pool(functional, name)
 
 
 def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:

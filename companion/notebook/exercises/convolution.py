@@ -46,6 +46,13 @@ def image_gradient(delta: Tensor, kernel: Tensor, stride: int, size: tuple[int, 
     return torch.autograd.grad(y, image, delta)[0]
 
 
+def without_groups(weight: Tensor, groups: int) -> Tensor:
+    """Return the weight for one group that does what ``weight`` does in several."""
+    same = torch.arange(groups)[:, None] == torch.arange(groups)  # (of the output, of the input)
+    parts = weight.unflatten(0, (groups, -1))[:, :, None] * same[:, None, :, None, None, None]
+    return parts.flatten(2, 3).flatten(0, 1)
+
+
 def _observe_factors(answer: object, arguments: tuple) -> object:
     """See the outer product; leave what is no pair of vectors for the verdict."""
     if not isinstance(answer, tuple | list) or len(answer) != 2:
@@ -111,10 +118,23 @@ def _strides():
         yield delta, torch.randn(kernel, generator=generator), stride, size
 
 
+def _grouped():
+    generator = torch.Generator().manual_seed(5)
+    for shape, groups in (
+        ((2, 1, 1, 1), 2),
+        ((3, 2, 2, 2), 1),
+        ((4, 1, 3, 3), 4),
+        ((6, 2, 1, 3), 3),
+        ((4, 3, 2, 1), 2),
+    ):
+        yield torch.randn(shape, generator=generator), groups
+
+
 EXERCISES = {
     "doses_taken": Exercise(doses_taken, _stocks),
     "input_sizes": Exercise(input_sizes, _layers),
     "factors": Exercise(factors, _outer_products, observe=_observe_factors),
     "merged": Exercise(merged, _pairs_of_kernels, atol=1e-5),
     "image_gradient": Exercise(image_gradient, _strides, atol=1e-5),
+    "without_groups": Exercise(without_groups, _grouped),
 }
