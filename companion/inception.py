@@ -7,13 +7,15 @@ makes the channels fewer. :class:`GoogLeNet` is nine such blocks, whose sizes ar
 :func:`loss_with_aux` adds. :func:`fade_branch` takes a branch out of what a block has computed, to
 see what the network loses.
 
-Names and arguments are torchvision's. The layers are the paper's: 5 by 5 where torchvision has 3 by
+The names of layers are torchvision's. The layers are the paper's: 5 by 5 where torchvision has 3 by
 3, and no batch norm. With ``conv_block=ConvNormReLU`` and ``large_kernel=3`` the state dict fits
-torchvision's (whose last pooling is 2 by 2; here it is 3 by 3, as in the paper).
+torchvision's, though the logits differ: there the last max pooling is 2 by 2, the heads pool
+adaptively to 4 by 4, and pretrained models rescale their input (``transform_input``).
 """
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -34,7 +36,16 @@ GOOGLENET = {  # the channels: in, 1×1, 3×3 reduced, 3×3, 5×5 reduced, 5×5,
     "5b": (832, 384, 192, 384, 48, 128, 128),
 }
 SMALLEST = 31  # pixels on a side; for fewer the last pooling has nothing to pool
+COUNTS = "in_", "out_", "ch", "pool_", "num_", "kernel_", "large_", "stride", "padding"
 Images = Float[Tensor, "N C H W"]
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number from ``least`` on."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def _checked_channels(init: Callable) -> Callable:
@@ -46,15 +57,15 @@ def _checked_channels(init: Callable) -> Callable:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         for name, value in bound.arguments.items():
-            if name.startswith(("in_", "out_", "ch", "pool_", "num_", "kernel_", "large_")):
-                if not isinstance(value, int) or isinstance(value, bool):
-                    raise TypeError(f"{name} must be a whole number, got {value!r}")
-                if value < 1:
-                    raise ValueError(f"{name} must be at least 1, got {value}")
+            if name.startswith(COUNTS):
+                _check_whole(name, value, least=0 if name == "padding" else 1)
             if name == "large_kernel" and value % 2 == 0:
                 raise ValueError(f"large_kernel must be odd, to keep the size, got {value}")
-            if name.startswith("dropout") and not 0 <= value < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+            if name.startswith("dropout"):
+                if not isinstance(value, int | float) or isinstance(value, bool):
+                    raise TypeError(f"{name} must be a number, got {value!r}")
+                if not 0 <= value < 1:
+                    raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
             if name == "conv_block" and not callable(value):
                 raise TypeError(f"conv_block must be a class of layers, got {value!r}")
         init(self, *args, **kwargs)
@@ -102,8 +113,8 @@ class ConvReLU(nn.Sequential):
         padding: how many zeros are added on each side.
 
     Raises:
-        TypeError: if a number of channels or the kernel's size is no whole number.
-        ValueError: if one is less than 1.
+        TypeError: if a number is no whole number.
+        ValueError: if one is less than 1, or the padding negative.
 
     Example:
         >>> ConvReLU(3, 8, 5, padding=2)(torch.zeros(1, 3, 10, 10)).shape
@@ -136,8 +147,8 @@ class ConvNormReLU(nn.Module):
         padding: how many zeros are added on each side.
 
     Raises:
-        TypeError: if a number of channels or the kernel's size is no whole number.
-        ValueError: if one is less than 1.
+        TypeError: if a number is no whole number.
+        ValueError: if one is less than 1, or the padding negative.
 
     Example:
         >>> sum(p.numel() for p in ConvNormReLU(3, 8, 5).parameters())  # 8 · 3 · 25 + 2 · 8
@@ -274,6 +285,7 @@ class InceptionAux(nn.Module):
         self,
         in_channels: int,
         num_classes: int,
+        *,
         dropout: float = 0.7,
         conv_block: Callable[..., nn.Module] = ConvReLU,
     ) -> None:
@@ -319,7 +331,7 @@ class GoogLeNet(nn.Module):
         large_kernel: as in :class:`Inception`.
 
     Raises:
-        TypeError: if a number is no whole number.
+        TypeError: if a number of classes or the kernel is no whole number, or a dropout no number.
         ValueError: if one is less than 1 or a dropout no probability below 1; in the forward pass,
             if the input is no batch of colour images of at least 31 by 31 pixels, or, in training
             with auxiliary heads, of 223 to 270 by 223 to 270.
@@ -338,6 +350,7 @@ class GoogLeNet(nn.Module):
         self,
         num_classes: int = 1000,
         aux_logits: bool = True,
+        *,
         dropout: float = 0.4,
         dropout_aux: float = 0.7,
         conv_block: Callable[..., nn.Module] = ConvReLU,
@@ -353,9 +366,9 @@ class GoogLeNet(nn.Module):
             block = Inception(*channels, conv_block, large_kernel)
             self.add_module(f"inception{name}", block)
         if aux_logits:
-            settings = num_classes, dropout_aux, conv_block
-            self.aux1 = InceptionAux(512, *settings)
-            self.aux2 = InceptionAux(528, *settings)
+            settings = {"dropout": dropout_aux, "conv_block": conv_block}
+            self.aux1 = InceptionAux(512, num_classes, **settings)
+            self.aux2 = InceptionAux(528, num_classes, **settings)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(1024, num_classes)
 
@@ -435,12 +448,17 @@ def _checked_branch(function: Callable) -> Callable:
             raise ValueError(
                 f"features must have the axes (samples, channels, ...), got {tuple(features.shape)}"
             )
+        for width in widths:
+            _check_whole("a width", width, least=0)
+        _check_whole("branch", branch, least=0)
+        if not math.isfinite(share):
+            raise ValueError(f"share must be finite, got {share}")
         if sum(widths) != features.shape[1]:
             raise ValueError(
                 f"widths must sum to the {features.shape[1]} channels of features, "
                 f"got {tuple(widths)}, in all {sum(widths)}"
             )
-        if not 0 <= branch < len(widths):
+        if branch >= len(widths):
             raise ValueError(f"branch must be from 0 to {len(widths) - 1}, got {branch}")
         return function(features, widths, branch, share)
 
@@ -467,7 +485,9 @@ def fade_branch(
         share: s, how much is left of what distinguishes the samples; 1 leaves all.
 
     Raises:
-        ValueError: if the widths do not sum to the channels, or the branch is not there.
+        TypeError: if a width or the branch is no whole number.
+        ValueError: if the widths do not sum to the channels, the branch is not there, or the share
+            is not finite.
 
     Example:
         >>> features = torch.tensor([[1.0, 10.0], [3.0, 30.0]])

@@ -1,4 +1,6 @@
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +23,7 @@ from companion.inception import (
 )
 from companion.vgg import layer_costs
 
+TABLE = json.loads((Path(__file__).parent / "torchvision_models.json").read_text("utf-8"))["models"]
 BLOCKS = [ConvReLU, ConvNormReLU]
 SMALL = (5, 2, 3, 4, 1, 3, 2)  # a block's channels
 
@@ -122,19 +125,35 @@ def test_with_norms_and_3x3_it_is_as_large_as_torchvisions(aux_logits, parameter
         assert sum(c.multiplications for c in costs) == 1_498_376_192  # "1.5 GFLOPS"
 
 
-def test_names_are_torchvisions():
-    names = set(on_meta(conv_block=ConvNormReLU, large_kernel=3).state_dict())
-    for name in (
-        "conv1.conv.weight",
-        "conv3.bn.running_var",
-        "inception3a.branch1.conv.weight",
-        "inception4c.branch2.1.bn.bias",
-        "inception5b.branch4.1.conv.weight",
-        "aux1.conv.conv.weight",
-        "aux2.fc2.bias",
-        "fc.weight",
-    ):
-        assert name in names
+def test_names_and_shapes_of_the_weights_are_torchvisions():
+    weights = on_meta(conv_block=ConvNormReLU, large_kernel=3).state_dict()
+    assert {name: list(value.shape) for name, value in weights.items()} == TABLE["googlenet"]
+
+
+def test_googlenet_is_the_chain_of_its_parts():
+    """The forward pass as the paper's table 1 lists it, written once more."""
+    torch.manual_seed(9)
+    model = GoogLeNet(num_classes=6).double().eval()
+    for layer in model.modules():  # so that each part matters
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+    x = torch.randn(2, 3, 63, 70, dtype=torch.float64)
+
+    def conv(layer, x, stride=1, padding=0):
+        return F.conv2d(x, layer[0].weight, layer[0].bias, stride, padding).relu()
+
+    def pool(x):
+        return F.max_pool2d(x, 3, 2, ceil_mode=True)
+
+    y = pool(conv(model.conv1, x, 2, 3))
+    y = pool(conv(model.conv3, conv(model.conv2, y), padding=1))
+    for name in GOOGLENET:
+        y = by_hand(getattr(model, f"inception{name}"), y, training=False)
+        if name in ("3b", "4e"):
+            y = pool(y)
+    logits = F.linear(y.mean((2, 3)), model.fc.weight, model.fc.bias)
+    torch.testing.assert_close(model(x), logits)
+    assert logits.std() > 1e-3
 
 
 @pytest.mark.parametrize("aux_logits", [True, False])
@@ -319,6 +338,29 @@ SETTINGS = {
     "an empty branch": (lambda: Inception(5, 2, 3, 4, 1, 0, 2), ValueError, "ch5x5 .*got 0"),
     "an empty middle": (lambda: Inception(5, 2, 0, 4, 1, 3, 2), ValueError, "ch3x3red .*got 0"),
     "no projection": (lambda: Inception(5, 2, 3, 4, 1, 3, -2), ValueError, "pool_proj .*got -2"),
+    "a stride of 0": (lambda: ConvReLU(1, 1, 3, stride=0), ValueError, "stride.*at least 1, got 0"),
+    "negative padding": (
+        lambda: ConvNormReLU(1, 1, 3, padding=-1),
+        ValueError,
+        "padding must be at least 0, got -1",
+    ),
+    "dropout as a word": (lambda: on_meta(dropout="a"), TypeError, "dropout.*number, got 'a'"),
+    "no share": (
+        lambda: fade_branch(torch.zeros(2, 4), (2, 2), 0, float("nan")),
+        ValueError,
+        "share must be finite, got nan",
+    ),
+    "half a branch": (
+        lambda: fade_branch(torch.zeros(2, 4), (2, 2), 1.0),
+        TypeError,
+        "branch must be a whole number, got 1.0",
+    ),
+    "a negative width": (
+        lambda: fade_branch(torch.zeros(2, 4), (5, -1), 0),
+        ValueError,
+        "width must be at least 0, got -1",
+    ),
+    "torchvision's third argument": (lambda: GoogLeNet(10, True, False), TypeError, "positional"),
     "an even kernel": (lambda: Inception(*SMALL, large_kernel=4), ValueError, "odd.*got 4"),
     "a kernel of 0": (lambda: ConvReLU(1, 1, 0), ValueError, "kernel_size.*got 0"),
     "no channels out": (lambda: ConvNormReLU(1, 0, 3), ValueError, "out_channels.*got 0"),
@@ -349,7 +391,7 @@ SETTINGS = {
         ValueError,
         "0 to 1, got 2",
     ),
-    "branch -1": (lambda: fade_branch(torch.zeros(2, 4), (2, 2), -1), ValueError, "0 to 1, got -1"),
+    "branch -1": (lambda: fade_branch(torch.zeros(2, 4), (2, 2), -1), ValueError, "branch.*got -1"),
     "a vector": (lambda: fade_branch(torch.zeros(4), (2, 2), 0), ValueError, r"got \(4,\)"),
 }
 
