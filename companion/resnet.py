@@ -16,6 +16,7 @@ import math
 import numbers
 from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -462,7 +463,7 @@ class ResNet(nn.Module):
         """Return the logits of a batch of images."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(self.avgpool(x).flatten(1))
+        return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
 def resnet18(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNet:
