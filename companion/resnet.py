@@ -539,7 +539,7 @@ class SmallResNet(nn.Module):
         >>> model(torch.zeros(2, 1, 28, 28)).shape, len(model.blocks)
         (torch.Size([2, 10]), 9)
         >>> sum(p.numel() for p in model.parameters())
-        68450
+        67906
 
     Reference:
         He et al. (2016), arXiv:1512.03385, section 4.2.
