@@ -1,8 +1,11 @@
-"""Write tests/torchvision_transforms.json: what torchvision's transforms make of small images.
+"""Write what torchvision does, as tables to test against: its transforms, and its models' weights.
 
-torchvision's compiled part fits few builds of torch, so the tests hold the companion's transforms
-to this table. Unpack a wheel (`pip download torchvision --no-deps`, `python -m zipfile -e`) and
-name its folder: only the transforms are imported, which are plain Python.
+tests/torchvision_transforms.json holds what the transforms make of small images, and
+tests/torchvision_models.json the names and shapes of the weights in the models' state dicts.
+
+torchvision's compiled part fits few builds of torch, so the tests hold the companion to these
+tables. Unpack a wheel (`pip download torchvision --no-deps`, `python -m zipfile -e`) and name its
+folder: only transforms and models are imported, which are plain Python.
 """
 
 import argparse
@@ -16,7 +19,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-OUTPUT = Path(__file__).parents[1] / "tests" / "torchvision_transforms.json"
+TESTS = Path(__file__).parents[1] / "tests"
+OUTPUT = TESTS / "torchvision_transforms.json"
+OUTPUT_MODELS = TESTS / "torchvision_models.json"
+MODELS = {  # by file
+    "vgg": ["vgg11", "vgg13", "vgg16", "vgg16_bn", "vgg19"],
+    "resnet": ["resnet18", "resnet50"],
+}
 AFTER = "the next torch.rand(1)"
 
 TINY, TINY_GRAY = [2, 3, 3], [2, 3]
@@ -129,8 +138,26 @@ def torchvisions_transforms(folder: Path):
     extension = types.ModuleType("torchvision.extension")  # would load the compiled part
     extension._assert_has_ops = lambda: None
     package.extension = extension
-    sys.modules |= {"torchvision": package, "torchvision.extension": extension}
+    models = types.ModuleType("torchvision.models")  # would load the detectors too
+    models.__path__ = [str(folder / "torchvision" / "models")]
+    sys.modules |= {
+        "torchvision": package,
+        "torchvision.extension": extension,
+        "torchvision.models": models,
+    }
     return importlib.import_module("torchvision.transforms")
+
+
+def weights() -> dict[str, dict[str, list[int]]]:
+    """Return the name and shape of each weight of each model, in their order."""
+    found = {}
+    for file, names in MODELS.items():
+        module = importlib.import_module(f"torchvision.models.{file}")
+        for name in names:
+            with torch.device("meta"):
+                model = getattr(module, name)()
+            found[name] = {key: list(value.shape) for key, value in model.state_dict().items()}
+    return found
 
 
 def version(folder: Path) -> str:
@@ -142,10 +169,11 @@ def version(folder: Path) -> str:
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path, help="where a wheel of torchvision was unpacked")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="the file to write")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="the transforms' table")
+    parser.add_argument("--models", type=Path, default=OUTPUT_MODELS, help="the models' table")
     arguments = parser.parse_args()
 
     found = version(arguments.folder)
@@ -156,6 +184,15 @@ def main() -> None:
     text = f'{{"torchvision": "{found}",\n"torch": "{built_for}",\n"cases": [\n{lines}\n]}}\n'
     arguments.output.write_text(text, encoding="utf-8")
     print(f"{arguments.output}: {len(rows)} cases of torchvision {found}, {len(text):,} bytes")
+
+    tables = []
+    for name, shapes in weights().items():
+        lines = ",\n".join(f"{json.dumps(key)}: {shape}" for key, shape in shapes.items())
+        tables.append(f'"{name}": {{\n{lines}}}')
+    table = ",\n".join(tables)
+    text = f'{{"torchvision": "{found}",\n"models": {{\n{table}\n}}}}\n'
+    arguments.models.write_text(text, encoding="utf-8")
+    print(f"{arguments.models}: the weights of {len(tables)} models")
 
 
 if __name__ == "__main__":
