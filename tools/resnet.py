@@ -27,8 +27,8 @@ FILE = ROOT / "companion" / "files" / "seeds" / "resnet.csv"
 SCORES = ("loss", "train", "validation", "test", "curve")
 COLUMNS = ("experiment", "block", "depth", "rate", "epochs", "seed", *SCORES, "commit")
 BLOCKS = {"plain": PlainBlock, "residual": BasicBlock}
-DEPTHS, RATES = (8, 20, 32, 44), (0.02, 0.05, 0.1, 0.2, 0.4)
-EPOCHS, LONG, BATCH = 5, 25, 50
+DEPTHS, RATES = (8, 20, 32, 44), (0.02, 0.05, 0.1, 0.2)
+EPOCHS, LONG, BATCH = 5, 15, 50
 
 
 def run(block: str, depth: int, rate: float, epochs: int, seed: int) -> dict:
@@ -72,13 +72,13 @@ def experiment(name: str) -> Iterator[tuple[str, int, float, int, int]]:
         return
     best = chosen()
     if name == "depths":
-        for seed in range(10):
+        for seed in range(5):
             for depth in DEPTHS:
                 for block in BLOCKS:
                     yield block, depth, best[block, depth], EPOCHS, seed
     else:
         for seed in range(5):
-            for block, depth in (("plain", 44), ("residual", 44), ("plain", 8)):
+            for block, depth in (("plain", 44), ("plain", 8), ("residual", 44)):
                 yield block, depth, best[block, depth], LONG, seed
 
 
