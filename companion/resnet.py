@@ -75,8 +75,8 @@ def _checked_input(forward: Callable) -> Callable:
         shape, channels = tuple(x.shape), first.in_channels
         if len(shape) != 4 or shape[1] != channels or 0 in shape[2:]:
             raise ValueError(f"expected the shape (n, {channels}, height, width), got {shape}")
-        halvings = getattr(self, "halvings", None)
-        if halvings and self.training and isinstance(self, ResNet | SmallResNet):
+        if self.training and isinstance(self, ResNet | SmallResNet):
+            halvings = getattr(self, "halvings", 5)
             places = math.prod(math.ceil(size / 2**halvings) for size in shape[2:])
             norms = any(isinstance(m, nn.BatchNorm2d) for m in self.modules())
             if norms and shape[0] * places < 2:
@@ -134,7 +134,6 @@ class BasicBlock(nn.Module):
         planes: channels that go out.
         stride: of the first convolution.
         downsample: makes of :math:`x` what has the shape of :math:`F(x)`. None if it has it.
-        norm_layer: makes a norm of so many channels; ``nn.Identity`` for none.
 
     Raises:
         TypeError: if a count is no whole number or ``downsample`` no module.
@@ -160,15 +159,13 @@ class BasicBlock(nn.Module):
         planes: int,
         stride: int = 1,
         downsample: nn.Module | None = None,
-        *,
-        norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         self.conv1 = conv3x3(inplanes, planes, stride)
-        self.bn1 = norm_layer(planes)
+        self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = conv3x3(planes, planes)
-        self.bn2 = norm_layer(planes)
+        self.bn2 = nn.BatchNorm2d(planes)
         self.downsample = downsample
 
     def residual(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d height width"]:
@@ -215,7 +212,6 @@ class Bottleneck(nn.Module):
         planes: channels in the middle; four times as many go out.
         stride: of the second convolution.
         downsample: as in :class:`BasicBlock`.
-        norm_layer: likewise.
 
     Raises:
         TypeError, ValueError: as :class:`BasicBlock`.
@@ -237,16 +233,14 @@ class Bottleneck(nn.Module):
         planes: int,
         stride: int = 1,
         downsample: nn.Module | None = None,
-        *,
-        norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
-        self.bn1 = norm_layer(planes)
+        self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = conv3x3(planes, planes, stride)
-        self.bn2 = norm_layer(planes)
+        self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, 4 * planes, 1, bias=False)
-        self.bn3 = norm_layer(4 * planes)
+        self.bn3 = nn.BatchNorm2d(4 * planes)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
@@ -268,7 +262,6 @@ def projection(
     inplanes: int,
     planes: int,
     stride: int = 1,
-    norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d,
 ) -> nn.Sequential:
     r"""Make a shortcut that learns: a 1 by 1 convolution, and a norm ("option B").
 
@@ -278,7 +271,6 @@ def projection(
         inplanes: channels that come in.
         planes: channels that go out.
         stride: of the convolution.
-        norm_layer: makes a norm of so many channels.
 
     Raises:
         TypeError, ValueError: if a count is no whole number from 1 on.
@@ -291,7 +283,7 @@ def projection(
         He et al. (2016), arXiv:1512.03385, equation 2 and section 3.3.
     """
     conv = nn.Conv2d(inplanes, planes, 1, stride, bias=False)
-    return nn.Sequential(conv, norm_layer(planes))
+    return nn.Sequential(conv, nn.BatchNorm2d(planes))
 
 
 def _checked_pad(init: Callable) -> Callable:
@@ -352,7 +344,6 @@ def make_layer(
     stride: int = 1,
     *,
     shortcut: Callable[[int, int, int], nn.Module] = projection,
-    **settings: Callable[[int], nn.Module],
 ) -> nn.Sequential:
     """Make a stage: blocks of the same size, of which the first may change the shape.
 
@@ -363,7 +354,6 @@ def make_layer(
         blocks: how many.
         stride: of the first block.
         shortcut: makes the downsample of the first block, if its shape changes.
-        settings: for each block, such as ``norm_layer``.
 
     Raises:
         TypeError, ValueError: if a count is no whole number from 1 on.
@@ -375,9 +365,9 @@ def make_layer(
     outplanes, downsample = planes * block.expansion, None
     if stride != 1 or inplanes != outplanes:
         downsample = shortcut(inplanes, outplanes, stride)
-    layers = [block(inplanes, planes, stride, downsample, **settings)]
+    layers = [block(inplanes, planes, stride, downsample)]
     for _ in range(blocks - 1):
-        layers.append(block(outplanes, planes, **settings))
+        layers.append(block(outplanes, planes))
     return nn.Sequential(*layers)
 
 
@@ -433,8 +423,6 @@ class ResNet(nn.Module):
         ``torchvision/models/resnet.py``. Left out are groups, widths, dilations and other norms.
     """
 
-    halvings = 5
-
     @_checked
     def __init__(
         self,
@@ -446,22 +434,19 @@ class ResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        inplanes = 64
         for i, blocks in enumerate(layers):
-            planes, stride = 64 * 2**i, 2 if i else 1
-            stage = make_layer(block, inplanes, planes, blocks, stride)
+            c = 32 * 2**i * block.expansion if i else 64
+            stage = make_layer(block, c, 64 * 2**i, blocks, 2 if i else 1)
             setattr(self, f"layer{i + 1}", stage)
-            inplanes = planes * block.expansion
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
-        self.fc = nn.Linear(inplanes, num_classes)
+        self.fc = nn.Linear(512 * block.expansion, num_classes)
         init_weights(self, zero_init_residual)
 
     @_checked_input
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         """Return the logits of a batch of images."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
@@ -529,7 +514,6 @@ class SmallResNet(nn.Module):
         in_channels: of the images.
         channels: of each stage; from stage to stage not fewer. Each after the first halves height
             and width.
-        norm_layer: makes a norm of so many channels; ``nn.Identity`` for none.
 
     Raises:
         TypeError, ValueError: as :class:`ResNet`; and if ``channels`` fall.
@@ -553,15 +537,13 @@ class SmallResNet(nn.Module):
         num_classes: int = 10,
         in_channels: int = 1,
         channels: Sequence[int] = (8, 16, 32),
-        norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         c, blocks = channels[0], []
-        stem = conv3x3(in_channels, c, 2), norm_layer(c), nn.ReLU()
+        stem = conv3x3(in_channels, c, 2), nn.BatchNorm2d(c), nn.ReLU()
         self.stem = nn.Sequential(*stem)
-        settings = {"shortcut": PadShortcut, "norm_layer": norm_layer}
         for i, planes in enumerate(channels):
-            blocks += make_layer(block, c, planes, n, 2 if i else 1, **settings)
+            blocks += make_layer(block, c, planes, n, 2 if i else 1, shortcut=PadShortcut)
             c = planes * block.expansion
         self.blocks = nn.Sequential(*blocks)
         self.fc = nn.Linear(c, num_classes)
