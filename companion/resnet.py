@@ -21,7 +21,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-COUNTS = ("inplanes", "planes", "blocks", "stride", "num_classes", "n", "in_channels")
+COUNTS = (
+    "inplanes",
+    "planes",
+    "in_planes",
+    "out_planes",
+    "blocks",
+    "stride",
+    "num_classes",
+    "n",
+    "in_channels",
+)
 
 
 def _checked(function: Callable) -> Callable:
@@ -75,11 +85,11 @@ def _checked_input(forward: Callable) -> Callable:
         shape, channels = tuple(x.shape), first.in_channels
         if len(shape) != 4 or shape[1] != channels or 0 in shape[2:]:
             raise ValueError(f"expected the shape (n, {channels}, height, width), got {shape}")
-        if self.training and isinstance(self, ResNet | SmallResNet):
+        if isinstance(self, ResNet | SmallResNet):
             halvings = getattr(self, "halvings", 5)
             places = math.prod(math.ceil(size / 2**halvings) for size in shape[2:])
-            norms = any(isinstance(m, nn.BatchNorm2d) for m in self.modules())
-            if norms and shape[0] * places < 2:
+            norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d)]
+            if any(norm.training for norm in norms) and shape[0] * places < 2:
                 raise ValueError(
                     "expected 2 images or more in training mode, or images of more than "
                     f"{2**halvings} by {2**halvings} pixels, so that batch norm has 2 values to "
@@ -110,10 +120,15 @@ def add(
     return residual + shortcut
 
 
+@_checked
 def conv3x3(in_planes: int, out_planes: int, stride: int = 1) -> nn.Conv2d:
     """Make a 3 by 3 convolution that keeps height and width, or divides them by ``stride``.
 
     It has no bias, since a batch norm, which has one, comes behind it.
+
+    Raises:
+        TypeError: if a count is no whole number.
+        ValueError: if one is less than 1.
 
     Example:
         >>> conv3x3(4, 8, stride=2)(torch.zeros(1, 4, 7, 6)).shape
@@ -378,7 +393,8 @@ def init_weights(model: nn.Module, zero_init_residual: bool = False) -> None:
 
     Args:
         model: its linear layers are left as they are.
-        zero_init_residual: start the last norm of each block at scale 0, so that F(x) = 0.
+        zero_init_residual: start the last norm of each block that has a shortcut at scale 0, so
+            that F(x) = 0.
 
     Example:
         >>> block = BasicBlock(4, 4)
@@ -394,7 +410,8 @@ def init_weights(model: nn.Module, zero_init_residual: bool = False) -> None:
     for m in model.modules():
         if isinstance(m, nn.Conv2d):
             nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
-        if zero_init_residual and isinstance(m, BasicBlock | Bottleneck):
+        with_shortcut = isinstance(m, BasicBlock | Bottleneck) and not isinstance(m, PlainBlock)
+        if zero_init_residual and with_shortcut:
             last = m.bn2 if isinstance(m, BasicBlock) else m.bn3
             nn.init.zeros_(last.weight)
 
@@ -471,7 +488,8 @@ def resnet18(num_classes: int = 1000, zero_init_residual: bool = False) -> ResNe
         11689512
 
     Reference:
-        He et al. (2016), arXiv:1512.03385, table 1; its shortcuts are option B.
+        He et al. (2016), arXiv:1512.03385, table 1. The shortcuts are option B, as in
+        torchvision; the paper's own 18 layers had option A.
     """
     return ResNet(BasicBlock, [2, 2, 2, 2], num_classes, zero_init_residual)
 

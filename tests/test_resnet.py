@@ -321,3 +321,25 @@ BAD = [
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_frozen_norms_need_no_second_value():
+    model = SmallResNet(1)
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.eval()
+    assert model.training
+    assert model(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_a_plain_block_does_not_start_at_zero():
+    torch.manual_seed(0)
+    model = ResNet(PlainBlock, [1, 1, 1, 1], 4, zero_init_residual=True).eval()
+    a, b = model(torch.rand(2, 3, 64, 64))
+    assert not torch.allclose(a, b)
+
+
+@pytest.mark.nocheck
+def test_a_convolution_has_channels():
+    with pytest.raises(ValueError, match="in_planes must be at least 1, got 0"):
+        conv3x3(0, 4)
