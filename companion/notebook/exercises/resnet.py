@@ -27,9 +27,10 @@ def absorbed(weight: Tensor) -> Tensor:
     return weight + torch.nn.init.dirac_(torch.empty_like(weight))
 
 
-def project(x: Tensor, W: Tensor, stride: int) -> Tensor:
-    """Return what a 1 by 1 convolution with a stride makes of x."""
-    return F.conv2d(x, W[:, :, None, None], stride=stride)
+def project_backward(g: Tensor, W: Tensor, stride: int, height: int, width: int) -> Tensor:
+    """Return the gradient for the input of a 1 by 1 convolution with a stride."""
+    shape = len(g), W.shape[1], height, width
+    return torch.nn.grad.conv2d_input(shape, W[:, :, None, None], g, stride=stride)
 
 
 def _slopes():
@@ -61,16 +62,16 @@ def _weights():
 
 def _projections():
     generator = torch.Generator().manual_seed(3)
-    yield torch.ones(1, 1, 1, 1), torch.full((2, 1), 3.0), 2
-    for shape, d, stride in (((2, 3, 4, 4), 5, 2), ((1, 2, 5, 7), 1, 2), ((2, 4, 6, 5), 4, 1)):
-        x = torch.randn(shape, generator=generator)
-        yield x, torch.randn(d, shape[1], generator=generator), stride
-    yield torch.randn(3, 2, 7, 8, generator=generator), torch.eye(2), 3
+    yield torch.ones(1, 2, 1, 1), torch.tensor([[3.0], [5.0]]), 2, 2, 1
+    for n, c, d, stride, h, w in ((2, 3, 5, 2, 4, 4), (1, 2, 1, 2, 5, 7), (2, 4, 4, 1, 6, 5)):
+        g = torch.randn(n, d, -(-h // stride), -(-w // stride), generator=generator)
+        yield g, torch.randn(d, c, generator=generator), stride, h, w
+    yield torch.randn(3, 2, 3, 3, generator=generator), torch.eye(2), 3, 7, 9
 
 
 EXERCISES = {
     "by_length": Exercise(by_length, _slopes),
     "block_backward": Exercise(block_backward, _layers, atol=1e-5),
     "absorbed": Exercise(absorbed, _weights),
-    "project": Exercise(project, _projections, atol=1e-5),
+    "project_backward": Exercise(project_backward, _projections, atol=1e-5),
 }
