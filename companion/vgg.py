@@ -432,8 +432,8 @@ def layer_costs(model: nn.Module, input: Tensor) -> list[LayerCost]:
             x, *_ = *args, *kwargs.values()
             new = set(layer.parameters(False)) - known
             known.update(new)
-            kind, size = type(layer).__name__, tuple(y.shape[1:])
             cost = sum(p.numel() for p in new), multiplications(layer, x, y)
+            kind, size = type(layer).__name__, tuple(y.shape[1:])
             costs.append(LayerCost(name, kind, size, *cost, math.prod(size)))
 
         if list(layer.parameters(False)) or not list(layer.children()):
