@@ -25,6 +25,7 @@ OUTPUT_MODELS = TESTS / "torchvision_models.json"
 MODELS = {  # by file
     "vgg": ["vgg11", "vgg13", "vgg16", "vgg16_bn", "vgg19"],
     "googlenet": ["googlenet"],
+    "resnet": ["resnet18", "resnet50"],
 }
 AFTER = "the next torch.rand(1)"
 
