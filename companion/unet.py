@@ -155,6 +155,18 @@ def _checked_parts(init: Callable) -> Callable:
     return checked
 
 
+def _checked_way(function: Callable) -> Callable:
+    """Refuse ways up that there are not."""
+
+    @functools.wraps(function)
+    def checked(in_channels, out_channels, up="transpose"):
+        if up not in WAYS_UP:
+            raise ValueError(f"up must be one of {WAYS_UP}, got {up!r}")
+        return function(in_channels, out_channels, up)
+
+    return checked
+
+
 class DoubleConv(nn.Sequential):
     """Two 3 by 3 convolutions, each with a batch norm and a ReLU behind it.
 
@@ -187,6 +199,7 @@ class DoubleConv(nn.Sequential):
         super().__init__(*layers)
 
 
+@_checked_way
 def make_up(in_channels: int, out_channels: int, up: str = "transpose") -> nn.Module:
     """Make what doubles height and width: a transposed convolution, or copies and a convolution.
 
@@ -206,8 +219,6 @@ def make_up(in_channels: int, out_channels: int, up: str = "transpose") -> nn.Mo
     """
     if up == "transpose":
         return nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2)
-    if up not in WAYS_UP:
-        raise ValueError(f"up must be one of {WAYS_UP}, got {up!r}")
     smooth = {"align_corners": False} if up == "bilinear" else {}
     grow = nn.Upsample(scale_factor=2, mode=up, **smooth)
     return nn.Sequential(grow, nn.Conv2d(in_channels, out_channels, 1))

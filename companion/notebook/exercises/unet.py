@@ -1,16 +1,18 @@
 """Exercises on U-Net."""
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from companion.notebook.checks import Exercise
-from companion.unet import confusion_matrix, iou
 
 
 def times_painted(size: int, kernel_size: int, stride: int) -> Tensor:
     """Return how many kernels reach each pixel of a transposed convolution in one dimension."""
     ones = torch.ones(1, 1, size), torch.ones(1, 1, kernel_size)
-    return torch.nn.functional.conv_transpose1d(*ones, stride=stride)[0, 0].long()
+    return F.conv_transpose1d(*ones, stride=stride)[0, 0].long()
 
 
 def size_after(size: int, depth: int) -> int:
@@ -25,16 +27,25 @@ def size_after(size: int, depth: int) -> int:
     return max(size - 4, 0)
 
 
-def mean_iou(predicted: Tensor, target: Tensor, num_classes: int) -> float:
-    """Return the mean IoU over the classes that occur in either map."""
-    return iou(confusion_matrix(predicted, target, num_classes)).nanmean().item()
+def tiled(model: Callable, image: Tensor, tile: int, margin: int) -> Tensor:
+    """Return what the model says of a whole image, tile by tile."""
+    x, side = F.pad(image[None], (margin,) * 4, mode="reflect"), tile + 2 * margin
+    height, width = image.shape[1:]
+    rows = [
+        torch.cat([model(x[..., i : i + side, j : j + side]) for j in range(0, width, tile)], 3)
+        for i in range(0, height, tile)
+    ]
+    return torch.cat(rows, 2)[0]
 
 
-def dice_gradient(p: Tensor, t: Tensor) -> Tensor:
-    """Return the gradient of one minus the soft Dice coefficient with respect to p."""
-    p = p.clone().requires_grad_()
-    loss = 1 - 2 * (p * t).sum() / (p.sum() + t.sum())
-    return torch.autograd.grad(loss, p)[0]
+def best_region(p: Tensor) -> Tensor:
+    """Return the set of pixels with the largest 2 Σ_S p / (|S| + Σ p)."""
+    values, order = p.flatten().sort(descending=True)
+    sizes = torch.arange(1, len(values) + 1)
+    count = int((values.cumsum(0) / (sizes + values.sum())).argmax()) + 1
+    chosen = torch.zeros(p.numel(), dtype=torch.bool)
+    chosen[order[:count]] = True
+    return chosen.reshape(p.shape)
 
 
 def _painted():
@@ -45,28 +56,41 @@ def _sizes():
     yield from ((572, 4), (570, 4), (188, 4), (172, 4), (20, 1), (7, 1), (68, 2), (92, 3), (4, 1))
 
 
-def _maps():
-    generator = torch.Generator().manual_seed(1)
-    yield torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), 3
-    yield torch.tensor([[2, 2]]), torch.tensor([[2, 2]]), 5
-    yield torch.tensor([0, 0]), torch.tensor([1, 1]), 2
-    for shape, classes in (((2, 5, 6), 3), ((40,), 6)):
-        predicted, target = torch.randint(classes, (2, *shape), generator=generator)
-        yield predicted, target, classes
+def _model(weight: Tensor, side: int) -> Callable:
+    """Make a model that takes images of one size only, and makes them smaller."""
+
+    def model(images: Tensor) -> Tensor:
+        if images.shape[1:] != (1, side, side):
+            got = tuple(images.shape)
+            raise ValueError(f"expected images of the shape (n, 1, {side}, {side}), got {got}")
+        return F.conv2d(images, weight).relu()
+
+    return model
+
+
+def _images():
+    generator = torch.Generator().manual_seed(3)
+    settings = ((2, 1, (2, 4)), (4, 2, (8, 8)), (3, 2, (9, 6)), (5, 0, (5, 10)))
+    for tile, margin, (height, width) in settings:
+        side = 2 * margin + 1
+        weight = torch.randn(2, 1, side, side, generator=generator)
+        image = torch.rand(1, height, width, generator=generator)
+        yield _model(weight, tile + 2 * margin), image, tile, margin
 
 
 def _probabilities():
     generator = torch.Generator().manual_seed(2)
-    yield torch.tensor([0.5]), torch.tensor([1.0])
-    yield torch.tensor([0.2, 0.9]), torch.tensor([0.0, 0.0])
-    for shape in ((6,), (3, 4)):
-        p = torch.rand(shape, generator=generator)
-        yield p, (torch.rand(shape, generator=generator) < 0.4).float()
+    yield (torch.tensor([0.1, 0.3]),)
+    yield (torch.tensor([0.9, 0.2, 0.8, 0.45]),)
+    yield (torch.tensor([[0.35, 0.4], [0.02, 0.45]]),)
+    yield (torch.tensor([0.6]),)
+    for shape in ((40,), (6, 7)):
+        yield (torch.rand(shape, generator=generator) ** 2,)
 
 
 EXERCISES = {
     "times_painted": Exercise(times_painted, _painted),
     "size_after": Exercise(size_after, _sizes),
-    "mean_iou": Exercise(mean_iou, _maps),
-    "dice_gradient": Exercise(dice_gradient, _probabilities),
+    "tiled": Exercise(tiled, _images),
+    "best_region": Exercise(best_region, _probabilities),
 }
