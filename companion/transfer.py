@@ -223,11 +223,11 @@ def replace_head(model: nn.Module, name: str, num_classes: int) -> nn.Linear:
 
 
 def stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
-    """Stand in for the method ``train`` of a frozen module: whatever ``mode`` is, do nothing.
+    """Stand in for the method ``train`` of a frozen module: pass ``mode`` on, but do not take it.
 
     Args:
         module: the frozen one.
-        mode: what ``train`` is called with.
+        mode: what ``train`` is called with; for parts inside that are not frozen.
 
     Returns:
         The module.
@@ -236,6 +236,8 @@ def stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
         >>> stay_in_eval(nn.Dropout().eval()).training
         False
     """
+    for part in module.children():
+        part.train(mode)
     return module
 
 
@@ -275,9 +277,8 @@ def freeze(module: nn.Module) -> nn.Module:
         >>> model[0].weight.requires_grad
         False
     """
-    module.requires_grad_(False)
+    module.eval().requires_grad_(False)
     for part in module.modules():
-        part.eval()
         part.train = functools.partial(stay_in_eval, part)
     return module
 
