@@ -37,7 +37,7 @@ from companion.transfer import (
 from companion.vgg import SmallVGG
 
 FILE = ROOT / "companion" / "files" / "seeds" / "transfer.csv"
-SCORES = ("validation", "test", "source")
+SCORES = ("validation", "test", "old task", "old task, statistics", "old task, head")
 COLUMNS = ("experiment", "setting", "labels", "rate", "seed", *SCORES, "commit")
 CLOTHES, SHOES = [0, 1, 2, 3, 4, 6], [5, 7, 8, 9]  # SHOES: and bags
 STEPS, BATCH = 200, 20
@@ -52,7 +52,7 @@ RATES = {
     "frozen": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
     "fine-tuned": (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02),  # of the body
 }
-BODY_RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)
+BODY_RATES = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)
 CONVOLUTIONS = (0, 3, 7, 10, 14, 17)  # where they are in the features of SmallVGG
 PLACES = [(x, y) for y in (-4, 0, 4) for x in (-4, 0, 4)]
 
@@ -108,7 +108,6 @@ class Tasks:
         else:
             rates = {"features": 0.02, "classifier": 0.02}
             learn(self.trained, rates, self.images, self.labels, 180)
-        self.source = source
 
     def ready(self, images: Tensor) -> Tensor:
         """Standardise by the numbers of the source."""
@@ -162,7 +161,26 @@ class Tasks:
         held, test = (features(body, part[0]) for part in (self.held, self.test))
         return right(head, held, self.held[1]), right(head, test, self.test[1])
 
-    def run(self, way: str, labels: int, rates: dict[str, float], seed: int) -> dict[str, float]:
+    def old_task(self, body: nn.Module) -> tuple[float, float, float]:
+        """Return the source accuracy of a changed body.
+
+        With the old head; with running statistics from the source images besides; with the body as
+        it is and a new head that is trained on all the source images.
+        """
+        old = copy.deepcopy(self.trained)
+        old.features.load_state_dict(body.state_dict())
+        head = nn.Sequential(nn.Flatten(), nn.Linear(288, len(CLOTHES)))
+        seen = features(old.features, self.images), self.labels
+        learn(head, {"1": 0.01}, *seen, 180)
+        test, labels = self.source_test
+        by_head = right(head, features(old.features, test), labels)
+        by_old_head = right(old, test, labels)
+        update_bn(loader(self.images, self.labels), old)
+        return by_old_head, right(old, test, labels), by_head
+
+    def run(
+        self, way: str, labels: int, rates: dict[str, float], seed: int, look_back: bool = False
+    ) -> dict[str, float]:
         """Train on few labels in one way; the labels are the same for all ways of a seed."""
         draw = torch.Generator().manual_seed(1000 * labels + seed)
         rows = few_labels(self.target[1], labels, draw)
@@ -194,10 +212,8 @@ class Tasks:
             model = self.network(6)
             both = {"features": rates["fine-tuned"], "classifier": rates["frozen"]}
             scores = self.scores(learn(model, both, x, y, STEPS))
-            if self.source == "clothes":
-                old = copy.deepcopy(self.trained)
-                old.features.load_state_dict(model.features.state_dict())
-                scores = *scores, right(old, *self.source_test)
+            if look_back:
+                scores = *scores, *self.old_task(model.features)
         return dict(zip(SCORES, scores, strict=False))
 
 
@@ -269,7 +285,7 @@ def main() -> None:
             start = time.perf_counter()
             if made != (seed, source):
                 tasks, made = Tasks(seed, source), (seed, source)
-            scores = tasks.run(way, labels, rates, seed)
+            scores = tasks.run(way, labels, rates, seed, look_back=name == "body")
             row = dict(zip(COLUMNS, key, strict=False)) | {"commit": _commit()}
             row |= {score: round(value, 4) for score, value in scores.items()}
             new = not FILE.exists()
