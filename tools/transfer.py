@@ -41,16 +41,17 @@ SCORES = ("validation", "test", "old task", "old task, statistics", "old task, h
 COLUMNS = ("experiment", "setting", "labels", "rate", "seed", *SCORES, "commit")
 CLOTHES, SHOES = [0, 1, 2, 3, 4, 6], [5, 7, 8, 9]  # SHOES: and bags
 STEPS, BATCH = 200, 20
+HEAD = 0.02  # the rate of a new head on a body that is fine-tuned
 WAYS = ("pixels", "scratch", "random body", "frozen", "fine-tuned")
 SOURCES = ("clothes", "centred", "upside down", "inverted", "digits", "shuffled", "brightness")
 SOURCES += ("place", "nothing")
 FEW, MORE = (5, 20, 100), (5, 10, 20, 50, 100, 200, 500)
 RATES = {
-    "pixels": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
-    "scratch": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    "pixels": (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    "scratch": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
     "random body": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
     "frozen": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
-    "fine-tuned": (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02),  # of the body
+    "fine-tuned": (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),  # of the body
 }
 BODY_RATES = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03)
 CONVOLUTIONS = (0, 3, 7, 10, 14, 17)  # where they are in the features of SmallVGG
@@ -210,7 +211,7 @@ class Tasks:
             scores = self.scores(learn(self.network(), rest, x, y, STEPS))
         elif way == "fine-tuned":
             model = self.network(6)
-            both = {"features": rates["fine-tuned"], "classifier": rates["frozen"]}
+            both = {"features": rates["fine-tuned"], "classifier": HEAD}
             scores = self.scores(learn(model, both, x, y, STEPS))
             if look_back:
                 scores = *scores, *self.old_task(model.features)
@@ -224,7 +225,7 @@ def experiment(name: str) -> Iterator[tuple[str, int, dict[str, float], int, flo
             for way, rates in RATES.items():
                 for rate in rates:
                     for labels in FEW:
-                        yield way, labels, {"frozen": 0.01, way: rate}, seed, rate, "clothes"
+                        yield way, labels, {way: rate}, seed, rate, "clothes"
         return
     best = chosen()
     for seed in range(10):
