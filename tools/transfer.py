@@ -53,7 +53,7 @@ RATES = {
     "frozen": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
     "fine-tuned": (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),  # of the body
 }
-BODY_RATES = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03)
+BODY_RATES = (0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 CONVOLUTIONS = (0, 3, 7, 10, 14, 17)  # where they are in the features of SmallVGG
 PLACES = [(x, y) for y in (-4, 0, 4) for x in (-4, 0, 4)]
 
