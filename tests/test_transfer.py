@@ -329,7 +329,7 @@ def test_rates_were_chosen_with_other_seeds_than_the_rest():
         seeds.setdefault(row["experiment"], set()).add(int(row["seed"]))
         assert all(0 <= float(row[score]) <= 1 for score in ("validation", "test"))
     assert seeds.pop("rates") == {100, 101, 102}
-    assert seeds.keys() == {"ways", "layers", "body", "sources"}
+    assert seeds.keys() == {"ways", "long", "layers", "body", "sources"}
     assert all(s == set(range(10)) for s in seeds.values())
 
 
@@ -379,6 +379,12 @@ X, Y = torch.ones(4, 2), torch.tensor([3, 5, 5, 3])
         (unfreeze, ([nn.Linear(1, 1)],), TypeError, "an nn.Module, got list"),
         (parameter_groups, (network(), {"features": 1}), ValueError, "none for classifier.0"),
         (parameter_groups, (network(), {}), ValueError, "none for features.0.weight"),
+        (
+            parameter_groups,
+            (nn.Sequential(*map(nn.Linear, [1] * 11, [1] * 11)), {str(k): 1 for k in range(10)}),
+            ValueError,
+            "none for 10.weight",
+        ),
         (
             parameter_groups,
             (network(), {"features": 1, "classifier": 1, "head": 1}),

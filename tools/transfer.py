@@ -2,9 +2,10 @@
 
 Each line of `companion/files/seeds/transfer.csv` is one training on few labels of the target.
 `rates` tries learning rates on other seeds than the rest uses, and only its validation accuracy may
-choose; `ways` compares ways to use the labels, `layers` copies the first layers alone, `body` moves
-the rate of the copied part, `sources` changes what the network has learnt before. What is in the
-file already is not run again: to measure anew, delete its lines.
+choose; `ways` compares ways to use the labels, and `long` gives two of them more steps; `layers`
+copies the first layers alone, `body` moves the rate of the copied part, `sources` changes what the
+network has learnt before. What is in the file already is not run again: to measure anew, delete its
+lines.
 """
 
 import argparse
@@ -40,7 +41,7 @@ FILE = ROOT / "companion" / "files" / "seeds" / "transfer.csv"
 SCORES = ("validation", "test", "old task", "old task, statistics", "old task, head")
 COLUMNS = ("experiment", "setting", "labels", "rate", "seed", *SCORES, "commit")
 CLOTHES, SHOES = [0, 1, 2, 3, 4, 6], [5, 7, 8, 9]  # SHOES: and bags
-STEPS, BATCH = 200, 20
+STEPS, LONG, BATCH = 200, 1000, 20
 HEAD = 0.02  # the rate of a new head on a body that is fine-tuned
 WAYS = ("pixels", "scratch", "random body", "frozen", "fine-tuned")
 SOURCES = ("clothes", "centred", "upside down", "inverted", "digits", "shuffled", "brightness")
@@ -68,9 +69,15 @@ def right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return evaluate(model, loader(images, labels), F.cross_entropy, accuracy)[1]
 
 
-def learn(model: nn.Module, rates: dict[str, float], images: Tensor, labels: Tensor, steps: int):
+def learn(
+    model: nn.Module,
+    rates: dict[str, float],
+    images: Tensor,
+    labels: Tensor,
+    steps: int = STEPS,
+    size: int = BATCH,
+) -> nn.Module:
     """Train with AdamW and one cycle for a number of steps."""
-    size = BATCH if steps == STEPS else 100
     optimizer = torch.optim.AdamW(parameter_groups(model, rates))
     peaks = [group["lr"] for group in optimizer.param_groups]
     cycle = OneCycleLR(optimizer, peaks, total_steps=steps, cycle_momentum=False)
@@ -108,7 +115,7 @@ class Tasks:
             update_bn(loader(self.images, self.labels), self.trained)
         else:
             rates = {"features": 0.02, "classifier": 0.02}
-            learn(self.trained, rates, self.images, self.labels, 180)
+            learn(self.trained, rates, self.images, self.labels, 180, 100)
 
     def ready(self, images: Tensor) -> Tensor:
         """Standardise by the numbers of the source."""
@@ -158,7 +165,7 @@ class Tasks:
     def with_head(self, body: nn.Module, head: nn.Module, rate: float, x: Tensor, y: Tensor):
         """Train a head alone, on features that are computed once."""
         head = nn.Sequential(head)
-        learn(head, {"0": rate}, features(body, x), y, STEPS)
+        learn(head, {"0": rate}, features(body, x), y)
         held, test = (features(body, part[0]) for part in (self.held, self.test))
         return right(head, held, self.held[1]), right(head, test, self.test[1])
 
@@ -172,7 +179,7 @@ class Tasks:
         old.features.load_state_dict(body.state_dict())
         head = nn.Sequential(nn.Flatten(), nn.Linear(288, len(CLOTHES)))
         seen = features(old.features, self.images), self.labels
-        learn(head, {"1": 0.01}, *seen, 180)
+        learn(head, {"1": 0.01}, *seen, 180, 100)
         test, labels = self.source_test
         by_head = right(head, features(old.features, test), labels)
         by_old_head = right(old, test, labels)
@@ -180,7 +187,13 @@ class Tasks:
         return by_old_head, right(old, test, labels), by_head
 
     def run(
-        self, way: str, labels: int, rates: dict[str, float], seed: int, look_back: bool = False
+        self,
+        way: str,
+        labels: int,
+        rates: dict[str, float],
+        seed: int,
+        steps: int = STEPS,
+        look_back: bool = False,
     ) -> dict[str, float]:
         """Train on few labels in one way; the labels are the same for all ways of a seed."""
         draw = torch.Generator().manual_seed(1000 * labels + seed)
@@ -198,21 +211,21 @@ class Tasks:
             model, end = self.network(int(first), kind == "random"), CONVOLUTIONS[int(first)]
             freeze(model.features[:end])
             rest = {"features": rates["scratch"], "classifier": rates["scratch"]}
-            scores = self.scores(learn(model, rest, x, y, STEPS))
+            scores = self.scores(learn(model, rest, x, y))
         elif kind == "tuned":
             model, end = self.network(int(first)), int(first)
             body = {f"features.{k}": rates["fine-tuned"] for k in range(CONVOLUTIONS[end])}
             names = {name.rsplit(".", 1)[0] for name, _ in model.named_parameters()}
             body = {name: rate for name, rate in body.items() if name in names}
             rest = {"features": rates["scratch"], "classifier": rates["scratch"]}
-            scores = self.scores(learn(model, rest | body, x, y, STEPS))
+            scores = self.scores(learn(model, rest | body, x, y))
         elif way == "scratch":
             rest = {"features": rates["scratch"], "classifier": rates["scratch"]}
-            scores = self.scores(learn(self.network(), rest, x, y, STEPS))
+            scores = self.scores(learn(self.network(), rest, x, y, steps))
         elif way == "fine-tuned":
             model = self.network(6)
             both = {"features": rates["fine-tuned"], "classifier": HEAD}
-            scores = self.scores(learn(model, both, x, y, STEPS))
+            scores = self.scores(learn(model, both, x, y, steps))
             if look_back:
                 scores = *scores, *self.old_task(model.features)
         return dict(zip(SCORES, scores, strict=False))
@@ -233,6 +246,9 @@ def experiment(name: str) -> Iterator[tuple[str, int, dict[str, float], int, flo
             for labels in MORE:
                 for way in WAYS:
                     yield way, labels, best, seed, best[way], "clothes"
+        elif name == "long":
+            for way in ("scratch", "fine-tuned"):
+                yield way, 500, best, seed, best[way], "clothes"
         elif name == "layers":
             for labels in FEW:
                 for kind in ("frozen", "tuned", "random"):
@@ -272,7 +288,7 @@ def chosen() -> dict[str, float]:
 def main() -> None:
     """Run what is not in the file yet; each training is written down when it ends."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    names = ("rates", "ways", "layers", "body", "sources")
+    names = ("rates", "ways", "long", "layers", "body", "sources")
     parser.add_argument("experiment", nargs="+", choices=names)
     torch.set_num_threads(1)
     for name in parser.parse_args().experiment:
@@ -286,7 +302,8 @@ def main() -> None:
             start = time.perf_counter()
             if made != (seed, source):
                 tasks, made = Tasks(seed, source), (seed, source)
-            scores = tasks.run(way, labels, rates, seed, look_back=name == "body")
+            steps = LONG if name == "long" else STEPS
+            scores = tasks.run(way, labels, rates, seed, steps, look_back=name == "body")
             row = dict(zip(COLUMNS, key, strict=False)) | {"commit": _commit()}
             row |= {score: round(value, 4) for score, value in scores.items()}
             new = not FILE.exists()
