@@ -204,9 +204,12 @@ class Tasks:
         if way == "pixels":
             flat = nn.Flatten()
             scores = self.with_head(flat, nn.Linear(784, 4), rates["pixels"], x, y)
-        elif way in ("frozen", "random body"):
+        elif way in ("frozen", "adapted", "random body"):
             model = self.network(6, random=way == "random body")
-            scores = self.with_head(model.features, model.classifier, rates[way], x, y)
+            if way == "adapted":  # to images of the target, without labels
+                update_bn(self.target[0][:1000].split(200), model)
+            rate = rates["frozen" if way == "adapted" else way]
+            scores = self.with_head(model.features, model.classifier, rate, x, y)
         elif kind in ("frozen", "random"):
             model, end = self.network(int(first), kind == "random"), CONVOLUTIONS[int(first)]
             freeze(model.features[:end])
@@ -263,8 +266,9 @@ def experiment(name: str) -> Iterator[tuple[str, int, dict[str, float], int, flo
         elif name == "sources":
             for source in SOURCES:
                 for labels in FEW:
-                    for way in ("frozen", "fine-tuned"):
-                        yield way, labels, best, seed, best[way], source
+                    for way in ("frozen", "adapted", "fine-tuned"):
+                        rate = best["frozen" if way == "adapted" else way]
+                        yield way, labels, best, seed, rate, source
 
 
 def kept() -> list[dict]:
