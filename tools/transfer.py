@@ -244,7 +244,7 @@ def experiment(name: str) -> Iterator[tuple[str, int, dict[str, float], int, flo
                         yield way, labels, {way: rate}, seed, rate, "clothes"
         return
     best = chosen()
-    for seed in range(5 if name == "body" else 10):
+    for seed in range(10):
         if name == "ways":
             for labels in MORE:
                 for way in WAYS:
