@@ -210,6 +210,8 @@ class Tasks:
                 update_bn(self.target[0][:1000].split(200), model)
             rate = rates["frozen" if way == "adapted" else way]
             scores = self.with_head(model.features, model.classifier, rate, x, y)
+            if look_back:  # what of the source a new head finds in a body that has learnt nothing
+                scores = *scores, *self.old_task(model.features)
         elif kind in ("frozen", "random"):
             model, end = self.network(int(first), kind == "random"), CONVOLUTIONS[int(first)]
             freeze(model.features[:end])
@@ -260,6 +262,7 @@ def experiment(name: str) -> Iterator[tuple[str, int, dict[str, float], int, flo
                         rate = best["fine-tuned" if kind == "tuned" else "scratch"]
                         yield way, labels, best, seed, rate, "clothes"
         elif name == "body":
+            yield "random body", 20, best, seed, best["random body"], "clothes"
             for labels in FEW:
                 for rate in BODY_RATES:
                     yield "fine-tuned", labels, best | {"fine-tuned": rate}, seed, rate, "clothes"
