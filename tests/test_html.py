@@ -247,7 +247,11 @@ def test_search_finds_the_page_from_a_folder(name, browser):
     words = quote(unescape(re.sub(r"<.*?>", "", title[1])))
     with browser.new_context(reduced_motion="reduce") as fresh:  # what is sought stays marked
         page = visit(fresh, file_url("search") + f"?q={words}").page
+        page.get_by_text("Search finished").wait_for()  # this line moves the list down
         page.locator(f"#search-results li a[href*='{name}.html']").first.click(timeout=10_000)
+        page.wait_for_url(f"**/{name}.html*")
+    with browser.new_context(reduced_motion="reduce") as fresh:
+        page = visit(fresh, file_url(name) + f"?highlight={words}").page
         page.locator("article h1 .highlighted").first.wait_for()
         for theme in ("light", "dark"):
             view(page, theme=theme)

@@ -220,6 +220,7 @@ def blocks(repeat: int) -> list[dict]:
         _normalization(),
         _precision(),
         _convolution(),
+        _residual(),
     )
     for name, ours, torchs in itertools.chain(*kinds):
         mine, other = _in_turns(ours, torchs, repeat)
@@ -453,6 +454,72 @@ def _convolution():
     yield "conv2d 16 → 32, both ways", conv(convolution), conv(functional)
     for name in ("max_pool2d", "avg_pool2d"):
         yield f"{name}, both ways", pool(convolution, name), pool(functional, name)
+
+
+def _torch_resnet18():
+    """Return torchvision's ResNet-18 for ten classes or, where it is not installed, its twin."""
+    from torch import nn
+
+    try:
+        from torchvision.models import resnet18
+
+        return resnet18(num_classes=10)
+    except (ImportError, RuntimeError):  # a torchvision that does not fit raises the latter
+        pass
+
+    class Sum(nn.Module):
+        def __init__(self, residual: nn.Module, shortcut: nn.Module) -> None:
+            super().__init__()
+            self.residual, self.shortcut, self.relu = residual, shortcut, nn.ReLU(True)
+
+        def forward(self, x):
+            return self.relu(self.residual(x) + self.shortcut(x))
+
+    def conv(c_in: int, c_out: int, kernel: int, stride: int) -> list[nn.Module]:
+        layer = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
+        return [layer, nn.BatchNorm2d(c_out)]
+
+    layers, c = [*conv(3, 64, 7, 2), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)], 64
+    for width, stride in (
+        (64, 1),
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+    ):
+        two = *conv(c, width, 3, stride), nn.ReLU(True), *conv(width, width, 3, 1)
+        shortcut = conv(c, width, 1, stride) if stride > 1 else [nn.Identity()]
+        layers.append(Sum(nn.Sequential(*two), nn.Sequential(*shortcut)))
+        c = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+
+
+def _residual():
+    import torch
+    from torch.nn import functional
+
+    from companion.resnet import resnet18
+
+    x, target = torch.randn(8, 3, 96, 96), torch.randint(10, (8,))
+
+    def trained(model) -> Callable:
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+
+        def step() -> None:
+            loss = functional.cross_entropy(model(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+        return step
+
+    ours, torchs = resnet18(10), _torch_resnet18()
+    sizes = [sum(p.numel() for p in model.parameters()) for model in (ours, torchs)]
+    assert sizes[0] == sizes[1], sizes
+    yield "ResNet-18, a step on 8 images of 96 by 96", trained(ours), trained(torchs)
 
 
 def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:

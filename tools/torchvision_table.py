@@ -22,7 +22,11 @@ from PIL import Image
 TESTS = Path(__file__).parents[1] / "tests"
 OUTPUT = TESTS / "torchvision_transforms.json"
 OUTPUT_MODELS = TESTS / "torchvision_models.json"
-MODELS = {"vgg": ["vgg11", "vgg13", "vgg16", "vgg16_bn", "vgg19"]}  # by file
+MODELS = {  # by file
+    "vgg": ["vgg11", "vgg13", "vgg16", "vgg16_bn", "vgg19"],
+    "googlenet": ["googlenet"],
+    "resnet": ["resnet18", "resnet50"],
+}
 AFTER = "the next torch.rand(1)"
 
 TINY, TINY_GRAY = [2, 3, 3], [2, 3]
@@ -152,7 +156,8 @@ def weights() -> dict[str, dict[str, list[int]]]:
         module = importlib.import_module(f"torchvision.models.{file}")
         for name in names:
             with torch.device("meta"):
-                model = getattr(module, name)()
+                settings = {"init_weights": False} if name == "googlenet" else {}
+                model = getattr(module, name)(**settings)  # else it warns
             found[name] = {key: list(value.shape) for key, value in model.state_dict().items()}
     return found
 
