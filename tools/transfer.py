@@ -42,14 +42,14 @@ SCORES = ("validation", "test", "old task", "old task, statistics", "old task, h
 COLUMNS = ("experiment", "setting", "labels", "rate", "seed", *SCORES, "commit")
 CLOTHES, SHOES = [0, 1, 2, 3, 4, 6], [5, 7, 8, 9]  # SHOES: and bags
 STEPS, LONG, BATCH = 200, 1000, 20
-HEAD = 0.02  # the rate of a new head on a body that is fine-tuned
+HEAD = 0.02  # the rate of a new head whose body learns, too
 WAYS = ("pixels", "scratch", "random body", "frozen", "fine-tuned")
 SOURCES = ("clothes", "centred", "upside down", "inverted", "digits", "shuffled", "brightness")
 SOURCES += ("place", "nothing")
 FEW, MORE = (5, 20, 100), (5, 10, 20, 50, 100, 200, 500)
 RATES = {
     "pixels": (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
-    "scratch": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
+    "scratch": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),  # of the body
     "random body": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
     "frozen": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
     "fine-tuned": (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),  # of the body
@@ -215,17 +215,17 @@ class Tasks:
         elif kind in ("frozen", "random"):
             model, end = self.network(int(first), kind == "random"), CONVOLUTIONS[int(first)]
             freeze(model.features[:end])
-            rest = {"features": rates["scratch"], "classifier": rates["scratch"]}
+            rest = {"features": rates["scratch"], "classifier": HEAD}
             scores = self.scores(learn(model, rest, x, y))
         elif kind == "tuned":
             model, end = self.network(int(first)), int(first)
             body = {f"features.{k}": rates["fine-tuned"] for k in range(CONVOLUTIONS[end])}
             names = {name.rsplit(".", 1)[0] for name, _ in model.named_parameters()}
             body = {name: rate for name, rate in body.items() if name in names}
-            rest = {"features": rates["scratch"], "classifier": rates["scratch"]}
+            rest = {"features": rates["scratch"], "classifier": HEAD}
             scores = self.scores(learn(model, rest | body, x, y))
         elif way == "scratch":
-            rest = {"features": rates["scratch"], "classifier": rates["scratch"]}
+            rest = {"features": rates["scratch"], "classifier": HEAD}
             scores = self.scores(learn(self.network(), rest, x, y, steps))
         elif way == "fine-tuned":
             model = self.network(6)
