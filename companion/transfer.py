@@ -32,7 +32,7 @@ def _checked_classes(function: Callable) -> Callable:
         for c in classes:
             if isinstance(c, bool) or not isinstance(c, numbers.Integral):
                 raise TypeError(f"each class must be an integer, got {c!r}")
-        if not classes or len(set(classes)) < len(classes):
+        if len(classes) == 0 or len(set(classes)) < len(classes):
             raise ValueError(f"classes must be one or more different numbers, got {classes!r}")
         missing = sorted(set(classes) - set(labels.tolist()))
         if missing:
@@ -126,7 +126,7 @@ def _checked_load(function: Callable) -> Callable:
     def checked(model, state_dict, head):
         _find(model, head)
         ours, theirs = (
-            {name: v.shape for name, v in state.items() if not name.startswith(f"{head}.")}
+            {n: _shape(v) for n, v in state.items() if not n.startswith(f"{head}.")}
             for state in (model.state_dict(), state_dict)
         )
         if not ours:
@@ -137,8 +137,7 @@ def _checked_load(function: Callable) -> Callable:
             raise ValueError(f"expected names of the model or of its head, got {surplus!r}")
         for name, shape in ours.items():
             if theirs[name] != shape:
-                got = tuple(theirs[name])
-                raise ValueError(f"expected the shape {tuple(shape)} for {name!r}, got {got}")
+                raise ValueError(f"expected the shape {shape} for {name!r}, got {theirs[name]}")
         return function(model, state_dict, head)
 
     return checked
@@ -312,12 +311,13 @@ def _checked_rates(function: Callable) -> Callable:
     @functools.wraps(function)
     def checked(model, rates):
         names = {name: p.requires_grad for name, p in model.named_parameters()}
+        every = [name for name, _ in model.named_parameters(remove_duplicate=False)]
         for part, rate in rates.items():
             if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
                 raise TypeError(f"expected a number as the rate of {part!r}, got {rate!r}")
             if not 0 <= rate < math.inf:
                 raise ValueError(f"expected a finite rate from 0 on for {part!r}, got {rate}")
-            if not any(f"{name}.".startswith(f"{part}.") for name in names):
+            if not any(f"{name}.".startswith(f"{part}.") for name in every):
                 raise ValueError(f"expected the names of parts with parameters, got {part!r}")
         for name, learns in names.items():
             if learns and not any(f"{name}.".startswith(f"{part}.") for part in rates):
@@ -405,6 +405,10 @@ def features(
     """
     body.eval()
     return torch.cat([body(batch) for batch in images.split(batch_size)])
+
+
+def _shape(value: object) -> tuple[int, ...] | None:
+    return tuple(value.shape) if isinstance(value, Tensor) else None  # what get_extra_state gives
 
 
 def _find(model: nn.Module, name: str) -> nn.Module:

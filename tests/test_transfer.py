@@ -137,6 +137,25 @@ def test_load_body_takes_a_state_dict_without_a_head_and_a_part_of_the_head():
     assert same(copied(trained.classifier[0]), model.classifier[0])
 
 
+class Counted(nn.Linear):
+    """A layer whose state holds more than tensors."""
+
+    steps = 0
+
+    def get_extra_state(self):
+        return {"steps": self.steps}
+
+    def set_extra_state(self, state):
+        self.steps = state["steps"]
+
+
+def test_load_body_copies_a_state_that_is_no_tensor():
+    trained, model = (nn.Sequential(Counted(2, 2), nn.Linear(2, 1)) for _ in range(2))
+    trained[0].steps = 7
+    load_body(model, trained.state_dict(), "1")
+    assert model[0].steps == 7
+
+
 def test_a_head_is_a_whole_name_and_not_the_beginning_of_one():
     model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(11)))
     trained = copy.deepcopy(model)
@@ -256,6 +275,15 @@ def test_groups_hold_each_parameter_that_learns_once():
     freeze(model.features)
     groups = parameter_groups(model, rates)
     assert [group["lr"] for group in groups] == [0.1, 3]
+
+
+def test_a_weight_that_two_parts_share_is_learnt_once_and_both_may_be_named():
+    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    for rates in ({"0": 0.1}, {"0": 0.1, "1": 0.2}):
+        (group,) = parameter_groups(model, rates)
+        assert group["lr"] == 0.1
+        assert len(group["params"]) == 1
 
 
 def test_a_part_is_a_whole_name_here_too():
