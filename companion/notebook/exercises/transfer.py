@@ -78,7 +78,7 @@ def _shapes():
 def _points():
     yield torch.tensor([[0.0], [4.0]]), torch.tensor([7, 3]), torch.tensor([[1.0], [3.0]])
     yield (
-        torch.tensor([[0.0, 0.0], [0.0, 10.0], [3.0, 0.0]]),  # the nearest point is of another class
+        torch.tensor([[0.0, 0.0], [0.0, 10.0], [3.0, 0.0]]),  # the nearest point misleads
         torch.tensor([5, 5, 1]),
         torch.tensor([[1.0, 0.0], [0.0, 6.0], [4.4, -6.0]]),
     )
