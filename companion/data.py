@@ -59,6 +59,7 @@ __all__ = [
     "diabetes",
     "digits",
     "fashion_mnist",
+    "nuclei",
     "one_epoch",
     "packaged",
     "pad_collate",
@@ -184,6 +185,16 @@ SOURCES: dict[str, Source] = {
             f"vultilion, https://www.flickr.com/photos/vultilion/6056698931/; {_SCIKIT_LEARN}",
             "CC BY 2.0",
             "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
+        ),
+        Source(
+            "nuclei.xz",
+            "micrograph of cell nuclei, 512 by 512, with a number for each nucleus at its pixels",
+            "2018 Data Science Bowl (J. Caicedo and others, 2019, "
+            "https://doi.org/10.1038/s41592-019-0612-7; image set BBBC038v1, "
+            "https://bbbc.broadinstitute.org/BBBC038), as it comes with stardist 0.9.2 "
+            "(BSD-3-Clause)",
+            "CC0 1.0",
+            "41b8ecdc2e15ce54c119cedc8b3de893a097abc95681109c456d13a46d56afc0",
         ),
     )
 }
@@ -536,6 +547,31 @@ def photo(
             image.unsqueeze(0), size, mode="bilinear", antialias=True
         ).squeeze(0)
     return image.clamp(0, 1)  # a weighted mean of ones may round to a little more
+
+
+def nuclei() -> tuple[Float[Tensor, "1 512 512"], Int64[Tensor, "512 512"]]:
+    """Load a micrograph of cell nuclei, stained so that they shine, and which pixel is whose.
+
+    Returns:
+        The image, float32 from 0 to 1, and for each pixel the number of its nucleus, 0 where there
+        is none. The numbers have gaps.
+
+    Raises:
+        FileNotFoundError: if the package's file is missing.
+        ValueError: if the file is cut short or is not what it should be.
+
+    Example:
+        >>> image, labels = nuclei()
+        >>> image.shape, len(labels.unique()) - 1
+        (torch.Size([1, 512, 512]), 125)
+
+    Reference:
+        Caicedo et al., "Nucleus segmentation across imaging experiments: the 2018 Data Science
+        Bowl" (2019), doi:10.1038/s41592-019-0612-7.
+    """
+    pixels = np.frombuffer(packaged("nuclei.xz"), dtype=np.uint8).reshape(2, 512, 512)
+    image, labels = torch.tensor(pixels)
+    return image[None].float() / image.max(), labels.long()
 
 
 def packaged(name: str) -> bytes:

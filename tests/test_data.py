@@ -25,6 +25,7 @@ LOADERS = {
     "digits": data.digits,
     "diabetes": data.diabetes,
     "photo": lambda: (data.photo(),),
+    "nuclei": data.nuclei,
 }
 
 
@@ -109,6 +110,18 @@ def test_digits_may_all_be_for_training():
     assert train_x.shape == (1797, 1, 8, 8)
     assert test_x.shape == (0, 1, 8, 8)
     assert test_y.shape == (0,)
+
+
+def test_nuclei_are_brighter_than_the_ground_and_numbered():
+    image, labels = data.nuclei()
+    assert image.shape == (1, 512, 512)
+    assert labels.shape == (512, 512)
+    assert (image.min(), image.max()) == (0, 1)
+    assert (labels.min(), labels.max()) == (0, 183)
+    assert len(labels.unique()) == 126  # 125 nuclei and the ground
+    inside = image[0][labels > 0]
+    assert inside.mean() > 2 * image[0][labels == 0].mean()
+    assert len(inside) == 52_226
 
 
 @pytest.mark.parametrize("scaled", [True, False])
