@@ -9,6 +9,7 @@ two sides. :func:`scenes` composes images whose every pixel has a known class,
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ Images = Float[Tensor, "n c h w"]
 
 def _check_whole(name: str, value: object, least: int) -> None:
     """Refuse what is no whole number from ``least`` on."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -72,6 +73,11 @@ def test_conv_transpose2d_takes_pairs_and_any_batch(batch):
     torch.testing.assert_close(conv_transpose2d(turned, weight, None, *sizes), mine)
     shape = conv_transpose2d(x.to("meta"), weight.to("meta"), None, *sizes).shape
     assert shape == mine.shape
+
+
+def test_conv_transpose2d_takes_numpys_whole_numbers():
+    x, w = torch.randn(1, 2, 4, 4), torch.randn(2, 3, 3, 3)
+    assert conv_transpose2d(x, w, stride=np.int64(2)).equal(conv_transpose2d(x, w, stride=2))
 
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (3, 2)])

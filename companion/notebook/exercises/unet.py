@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,8 +50,8 @@ def best_region(p: Tensor) -> Tensor:
 
 
 def _observe_numbers(answer: object, arguments: tuple) -> object:
-    """See numbers in a row, be they a tensor, a list or a tuple; leave what is none."""
-    if isinstance(answer, tuple | list):
+    """See numbers in a row, be they a tensor, an array, a list or a tuple; leave what is none."""
+    if isinstance(answer, tuple | list | np.ndarray):
         try:
             return torch.stack([torch.as_tensor(value).float() for value in answer])
         except (TypeError, ValueError, RuntimeError):
