@@ -10,6 +10,8 @@ def misfits(
     ours: dict[str, tuple[int, ...]], theirs: dict[str, tuple[int, ...]]
 ) -> tuple[list[str], list[str], list[str]]:
     """Return the names that are missing, that are too many, and whose shapes differ."""
+    if all(name.startswith("module.") for name in theirs):
+        theirs = {name.removeprefix("module."): shape for name, shape in theirs.items()}
     missing = sorted(ours.keys() - theirs.keys())
     unexpected = sorted(theirs.keys() - ours.keys())
     return missing, unexpected, sorted(n for n in ours if n in theirs and ours[n] != theirs[n])
@@ -73,6 +75,9 @@ def _shapes():
         {"b": (2, 3), "a": (2, 3), "old": (), "z": (1,), "last": (4, 4)},
     )
     yield {}, {"w": (1,)}
+    yield {"w": (1,), "b": (2,)}, {"module.w": (1,), "module.c": (2,)}  # saved from inside
+    yield {"module.w": (1,)}, {"module.w": (1,), "w": (1,)}  # one name without the prefix
+    yield {"module.w": (1,)}, {"module.module.w": (3,)}  # taken off once
 
 
 def _points():
