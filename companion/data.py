@@ -64,6 +64,7 @@ __all__ = [
     "packaged",
     "pad_collate",
     "photo",
+    "sea_temperature",
     "sources_table",
 ]
 
@@ -195,6 +196,23 @@ SOURCES: dict[str, Source] = {
             "(BSD-3-Clause)",
             "CC0 1.0",
             "41b8ecdc2e15ce54c119cedc8b3de893a097abc95681109c456d13a46d56afc0",
+        ),
+        Source(
+            "help_topics.xz",
+            "what Python's help() prints on 77 topics, without tables, grammar and repetitions",
+            "Python Software Foundation, module pydoc_data.topics of Python 3.11.7, "
+            "https://docs.python.org/3.11/",
+            "PSF-2.0",
+            "948ba07c2cff10c3ce82b050b014fb0a7c9783b503d2d994dcf2c1f60f553999",
+        ),
+        Source(
+            "sea_temperature.csv",
+            "mean sea-surface temperature of each month from 1950 to 2010, in the Pacific at the "
+            "coast of Peru and Ecuador (0 to 10 degrees south, 80 to 90 degrees west)",
+            "National Oceanic and Atmospheric Administration, index Niño 1+2 of ERSST.V3B, "
+            "http://www.cpc.ncep.noaa.gov/data/indices/, as it comes with statsmodels 0.15.0",
+            "public domain",
+            "0011eb5c3badfdc01cecfa919750aaa5c125d34a31defd56106392f455a576a0",
         ),
     )
 }
@@ -572,6 +590,32 @@ def nuclei() -> tuple[Float[Tensor, "1 512 512"], Int64[Tensor, "512 512"]]:
     pixels = np.frombuffer(packaged("nuclei.xz"), dtype=np.uint8).reshape(2, 512, 512)
     image, labels = torch.tensor(pixels)
     return image[None].float() / image.max(), labels.long()
+
+
+def sea_temperature() -> Float[Tensor, " 732"]:
+    """Load the temperature of the sea at the coast of Peru, month by month, from 1950 to 2010.
+
+    There warm water comes and goes in events called El Niño and La Niña.
+
+    Returns:
+        The means of 732 months in degrees Celsius, float32; entry 0 is January 1950, and month
+        ``m`` of year ``y`` is entry ``12 * (y - 1950) + m - 1``.
+
+    Raises:
+        FileNotFoundError: if the package's file is missing.
+        ValueError: if the file is not what it should be.
+
+    Example:
+        >>> sea_temperature().reshape(61, 12)[0, :3]  # January to March 1950
+        tensor([23.1100, 24.2000, 25.3700])
+
+    Reference:
+        Smith, Reynolds, Peterson and Lawrimore, "Improvements to NOAA's Historical Merged
+        Land-Ocean Surface Temperature Analysis (1880-2006)" (2008), doi:10.1175/2007JCLI2100.1.
+    """
+    rows = packaged("sea_temperature.csv").decode("ascii").splitlines()[1:]
+    months = [float(value) for row in rows for value in row.split(",")[1:]]  # without the year
+    return torch.tensor(months)
 
 
 def packaged(name: str) -> bytes:

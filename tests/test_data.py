@@ -26,6 +26,7 @@ LOADERS = {
     "diabetes": data.diabetes,
     "photo": lambda: (data.photo(),),
     "nuclei": data.nuclei,
+    "sea_temperature": lambda: (data.sea_temperature(),),
 }
 
 
@@ -122,6 +123,20 @@ def test_nuclei_are_brighter_than_the_ground_and_numbered():
     inside = image[0][labels > 0]
     assert inside.mean() > 2 * image[0][labels == 0].mean()
     assert len(inside) == 52_226
+
+
+def test_sea_temperatures_are_in_order_and_have_a_season():
+    months = data.sea_temperature()
+    assert months.shape == (732,)
+    assert months.dtype == torch.float32
+    table = months.reshape(61, 12)
+    assert table[0, 0] == pytest.approx(23.11)
+    assert table[1, :3].tolist() == pytest.approx([24.19, 25.28, 25.60])
+    assert 18 < months.min() < months.max() < 30
+    assert table.mean(0).argmax() in (1, 2)  # the sea is warmest in February or March
+    assert table.mean(0).argmin() in (7, 8)
+    december = data.sea_temperature()[12 * (1997 - 1950) + 11]
+    assert december > table[:, 11].mean() + 3  # El Niño
 
 
 @pytest.mark.parametrize("scaled", [True, False])

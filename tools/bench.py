@@ -221,6 +221,7 @@ def blocks(repeat: int) -> list[dict]:
         _precision(),
         _convolution(),
         _residual(),
+        _recurrent(),
     )
     for name, ours, torchs in itertools.chain(*kinds):
         mine, other = _in_turns(ours, torchs, repeat)
@@ -520,6 +521,22 @@ def _residual():
     sizes = [sum(p.numel() for p in model.parameters()) for model in (ours, torchs)]
     assert sizes[0] == sizes[1], sizes
     yield "ResNet-18, a step on 8 images of 96 by 96", trained(ours), trained(torchs)
+
+
+def _recurrent():
+    import torch
+    from torch import nn
+
+    from companion import recurrent
+
+    x = torch.randn(64, 64, 128, requires_grad=True)  # times, sequences, features
+
+    def both_ways(model) -> Callable:
+        return lambda: model(x)[0].sum().backward()
+
+    for name in ("RNN", "LSTM", "GRU"):
+        ours, torchs = (getattr(module, name)(128, 256) for module in (recurrent, nn))
+        yield f"{name} 128 → 256, 64 steps, both ways", both_ways(ours), both_ways(torchs)
 
 
 def _in_turns(one: Callable, other: Callable, repeat: int) -> tuple[float, float]:

@@ -129,6 +129,7 @@ def _judge(name: str, solution: Callable) -> Verdict:
         theirs = copy.deepcopy(arguments)
         expected = observe(exercise.reference(*theirs), theirs)
         shown = ", ".join(f"{n} = {_text(a)}" for n, a in zip(names, arguments, strict=False))
+        shown = f" For {shown}" if arguments else ""
         mine = copy.deepcopy(arguments)
         try:
             answer = solution(*mine)
@@ -138,14 +139,15 @@ def _judge(name: str, solution: Callable) -> Verdict:
             answer, changed = None, ""
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
-            return Verdict(False, f"{name}: not right yet. For {shown}\n  yours raises {what}")
+            return Verdict(False, f"{name}: not right yet.{shown}\n  yours raises {what}")
         if answer is None and expected is not None and count == 0:
             return Verdict(False, f"{name}: not filled in yet.")
         problem = _difference(answer, expected, exercise) or changed
         if problem:
-            return Verdict(False, f"{name}: not right yet. For {shown}\n  {problem}")
+            return Verdict(False, f"{name}: not right yet.{shown}\n  {problem}")
         count += 1
-    return Verdict(True, f"{name}: right, on all {count} inputs.")
+    on_all = f", on all {count} inputs" if count > 1 else ""
+    return Verdict(True, f"{name}: right{on_all}.")
 
 
 def _difference(answer: object, expected: object, exercise: Exercise) -> str:
