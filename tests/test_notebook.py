@@ -18,9 +18,13 @@ def test_every_exercise_accepts_its_own_reference(capsys):
     assert len(names) > 10
     for name in names:
         exercise = _find(name)
-        assert len(list(exercise.inputs())) >= 3, f"{name} is checked on too few inputs"
+        inputs = list(exercise.inputs())
+        # a solution without arguments has one answer; `observe` tries it out
+        enough = len(inputs) >= 3 or (inputs == [()] and exercise.observe is not None)
+        assert enough, f"{name} is checked on too few inputs"
         assert check(name, exercise.reference), name
-        assert "right, on all" in capsys.readouterr().out
+        said = f"{name}: right, on all" if len(inputs) > 1 else f"{name}: right."
+        assert said in capsys.readouterr().out
 
 
 def test_every_exercise_refuses_a_constant_and_a_stub():
