@@ -20,7 +20,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from companion.recurrent import GRU
+from companion.recurrent import LSTM
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ("<pad>", "<bos>", "<eos>")
@@ -265,10 +265,11 @@ class Seq2SeqConfig:
         embedding: numbers for each token.
         hidden: numbers in a state.
         num_layers: of the encoder, and of the decoder.
+        forget_bias: what the biases of the forget gates sum to at the start.
 
     Raises:
         TypeError: if a size is no whole number.
-        ValueError: if a size is less than 1.
+        ValueError: if a size is less than 1, or ``forget_bias`` not finite.
     """
 
     source_size: int
@@ -276,9 +277,14 @@ class Seq2SeqConfig:
     embedding: int = 64
     hidden: int = 128
     num_layers: int = 1
+    forget_bias: float = 1.0
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.forget_bias):
+            raise ValueError(f"forget_bias must be finite, got {self.forget_bias}")
         for name, size in vars(self).items():
+            if name == "forget_bias":
+                continue
             if not isinstance(size, numbers.Integral) or isinstance(size, bool):
                 raise TypeError(f"{name} must be a whole number, got {size!r}")
             if size < 1:
@@ -299,15 +305,20 @@ def _check_tokens(tokens: Tensor, size: int, axes: int) -> None:
         )
 
 
+State = Tensor | tuple  # a tensor (b, ...), or a tuple of states
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
 class Seq2Seq(nn.Module):
     r"""Read a sequence into a state; write another one from it.
 
-    .. math:: p(y \mid x) = \prod_t p(y_t \mid y_{<t}, c), \qquad c = \mathrm{encoder}(x)
+    .. math:: p(y \mid x) = \prod_t p(y_t \mid y_{<t}, s), \qquad s = \mathrm{encoder}(x)
 
-    Encoder and decoder are a :class:`companion.recurrent.GRU` each. The encoder's last states, of
-    all layers, are the decoder's first ones: that is all that the decoder learns of the source.
+    Encoder and decoder are a :class:`companion.recurrent.LSTM` each. The encoder's last state
+    :math:`s = (h, c)`, of all layers, is the decoder's first one: that is all that the decoder
+    learns of the source. The forget gates begin with a bias, so that the state lasts.
 
-    States stand batch first, (b, num_layers, hidden).
+    Both parts of a state stand batch first, (b, num_layers, hidden).
 
     Args:
         config: the sizes.
@@ -326,7 +337,7 @@ class Seq2Seq(nn.Module):
 
     Reference:
         Sutskever, Vinyals and Le, "Sequence to Sequence Learning with Neural Networks" (2014),
-        arXiv:1409.3215; Cho et al. (2014), arXiv:1406.1078.
+        arXiv:1409.3215.
     """
 
     def __init__(self, config: Seq2SeqConfig) -> None:
@@ -335,26 +346,31 @@ class Seq2Seq(nn.Module):
         sizes = config.embedding, config.hidden, config.num_layers
         self.source_embedding = nn.Embedding(config.source_size, config.embedding)
         self.target_embedding = nn.Embedding(config.target_size, config.embedding)
-        self.encoder = GRU(*sizes, batch_first=True)
-        self.decoder = GRU(*sizes, batch_first=True)
+        self.encoder = LSTM(*sizes, batch_first=True)
+        self.decoder = LSTM(*sizes, batch_first=True)
         self.head = nn.Linear(config.hidden, config.target_size)
+        forget = slice(config.hidden, 2 * config.hidden)
+        with torch.no_grad():
+            for name, bias in self.named_parameters():
+                if ".bias_" in name:
+                    bias[forget] = config.forget_bias if ".bias_ih" in name else 0.0
 
     def encode(
         self, source: Int64[Tensor, "b s"], lengths: Int64[Tensor, " b"] | None = None
-    ) -> Float[Tensor, "b layers h"]:
-        """Return the state after the last real token of each sequence.
+    ) -> State:
+        """Return the state (h, c) after the last real token of each sequence.
 
         Args:
             source: tokens, padded at the end.
             lengths: how many of them are real; without it all are.
         """
         _check_tokens(source, self.config.source_size, 2)
-        _, h = self.encoder(self.source_embedding(source), lengths=lengths)
-        return h.transpose(0, 1)
+        _, (h, c) = self.encoder(self.source_embedding(source), lengths=lengths)
+        return h.transpose(0, 1), c.transpose(0, 1)
 
     def decode(
-        self, tokens: Int64[Tensor, "b t"], state: Float[Tensor, "b layers h"]
-    ) -> tuple[Float[Tensor, "b t v"], Float[Tensor, "b layers h"]]:
+        self, tokens: Int64[Tensor, "b t"], state: State
+    ) -> tuple[Float[Tensor, "b t v"], State]:
         """Return the logits of each next token, and the state after the last one.
 
         Args:
@@ -362,13 +378,12 @@ class Seq2Seq(nn.Module):
             state: from :meth:`encode` at the start, else what this method returned.
         """
         _check_tokens(tokens, self.config.target_size, 2)
-        h = state.transpose(0, 1).contiguous()
-        out, h = self.decoder(self.target_embedding(tokens), h)
-        return self.head(out), h.transpose(0, 1)
+        h, c = state
+        first = h.transpose(0, 1), c.transpose(0, 1)
+        out, (h, c) = self.decoder(self.target_embedding(tokens), first)
+        return self.head(out), (h.transpose(0, 1), c.transpose(0, 1))
 
-    def step(
-        self, tokens: Int64[Tensor, " b"], state: Float[Tensor, "b layers h"]
-    ) -> tuple[Float[Tensor, "b v"], Float[Tensor, "b layers h"]]:
+    def step(self, tokens: Int64[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b v"], State]:
         """Return the next token's logits and the state: :meth:`decode` for one token each."""
         _check_tokens(tokens, self.config.target_size, 1)
         logits, state = self.decode(tokens[:, None], state)
@@ -382,10 +397,6 @@ class Seq2Seq(nn.Module):
     ) -> Float[Tensor, "b t v"]:
         """Return the logits at all places, the decoder reading ``read`` (teacher forcing)."""
         return self.decode(read, self.encode(source, lengths))[0]
-
-
-State = Tensor | tuple  # a tensor (b, ...), or a tuple of states
-Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 def _take(state: State, rows: Tensor) -> State:

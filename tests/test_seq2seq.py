@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from companion.recurrent import GRU
+from companion.recurrent import LSTM
 from companion.seq2seq import (
     BOS,
     EOS,
@@ -148,12 +148,12 @@ def small(layers=2, **sizes):
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_it_is_two_of_torchs_networks(layers):
-    """Values and gradients are those of torch's GRUs, packed, with the same weights."""
+    """Values and gradients are those of torch's LSTMs, packed, with the same weights."""
     model = small(layers)
     sources = [torch.tensor([3, 4, 5, 8]), torch.tensor([6]), torch.tensor([7, 3])]
     source, lengths = pad_tokens(sources)
     read, say = decoder_batch([torch.tensor([3, 6]), torch.tensor([4]), torch.tensor([5, 5, 3])])
-    theirs = [nn.GRU(4, 5, layers, batch_first=True, dtype=torch.float64) for _ in range(2)]
+    theirs = [nn.LSTM(4, 5, layers, batch_first=True, dtype=torch.float64) for _ in range(2)]
     for their, our in zip(theirs, (model.encoder, model.decoder), strict=True):
         their.load_state_dict(our.state_dict())
     x = nn.functional.embedding(source, model.source_embedding.weight)
@@ -183,7 +183,8 @@ def test_padding_changes_nothing_with_lengths_and_much_without():
     alone = torch.tensor([[3, 4, 5]])
     padded = torch.tensor([[3, 4, 5, PAD, PAD]])
     torch.testing.assert_close(model.encode(alone), model.encode(padded, torch.tensor([3])))
-    assert (model.encode(alone) - model.encode(padded)).abs().max() > 0.01
+    for right, wrong in zip(model.encode(alone), model.encode(padded), strict=True):
+        assert (right - wrong).abs().max() > 0.01
 
 
 def test_steps_are_the_whole():
@@ -197,10 +198,22 @@ def test_steps_are_the_whole():
     torch.testing.assert_close(state, last)
 
 
+@pytest.mark.parametrize("bias", [0.0, 2.5])
+def test_forget_gates_begin_with_their_bias(bias):
+    model = Seq2Seq(Seq2SeqConfig(5, 5, hidden=3, num_layers=2, forget_bias=bias))
+    for name in ("encoder", "decoder"):
+        lstm = getattr(model, name)
+        for layer in range(2):
+            both = [getattr(lstm, f"bias_{k}_l{layer}").detach() for k in ("ih", "hh")]
+            assert (sum(both)[3:6] == bias).all()
+            rest = torch.cat([*both, *both])[[0, 1, 2, 6, 7, 8, 9, 10]]
+            assert rest.abs().min() > 0  # the other gates are torch's
+
+
 def test_state_dict_names():
     names = set(Seq2Seq(Seq2SeqConfig(5, 5)).state_dict())
     assert {"source_embedding.weight", "encoder.weight_ih_l0", "decoder.bias_hh_l0"} < names
-    assert isinstance(small().encoder, GRU)
+    assert isinstance(small().encoder, LSTM)
 
 
 # Searches: against all sequences that there are
@@ -458,6 +471,7 @@ BAD = (
     (lambda: decoder_batch([torch.tensor([])]), ValueError, "at least one token"),
     (lambda: Seq2SeqConfig(5, 0), ValueError, "target_size must be at least 1, got 0"),
     (lambda: Seq2SeqConfig(5, 5, hidden=2.0), TypeError, "hidden must be a whole number, got 2.0"),
+    (lambda: Seq2SeqConfig(5, 5, forget_bias=math.inf), ValueError, "finite, got inf"),
     (model_call([[9]], None, [[1]]), ValueError, "from 0 to 8, got 9"),
     (model_call([[-1]], None, [[1]]), ValueError, "from 0 to 8, got -1"),
     (model_call([[3]], None, [[7]]), ValueError, "from 0 to 6, got 7"),
@@ -468,12 +482,12 @@ BAD = (
     (model_call([[3, 4]], [1, 2], [[1]]), ValueError, "a length for each of 1 sequences"),
     (model_call([[3], [4]], None, [[1]]), ValueError, r"h_0 must have the shape \(2, 1, 5\)"),
     (
-        lambda: small().step(torch.tensor([[1]]), torch.zeros(1, 2, 5)),
+        lambda: small().step(torch.tensor([[1]]), (torch.zeros(1, 2, 5),) * 2),
         ValueError,
         r"tokens \(b,\), got the shape \(1, 1\)",
     ),
     (
-        lambda: small().decode(torch.tensor([[1]]), torch.zeros(1, 2, 6, dtype=torch.float64)),
+        lambda: small().decode(torch.tensor([[1]]), (torch.zeros(1, 2, 6).double(),) * 2),
         ValueError,
         r"h_0 must have the shape \(2, 1, 5\), got \(2, 1, 6\)",
     ),
