@@ -63,8 +63,6 @@ def read_catalogue(contents: bytes) -> dict[str, str]:
 def cleaned(english: str, chinese: str) -> tuple[str, str] | None:
     """Return a pair with its marks made plain and its placeholders numbered; None if left out."""
     english = english.split("\x04")[-1]  # before that mark: where the text is used
-    if "\0" in english:  # a plural form follows
-        return None
     numbers = {}
     for found in PLACEHOLDER.findall(english):
         numbers.setdefault(found, f"%{len(numbers) + 1}")
@@ -76,6 +74,7 @@ def cleaned(english: str, chinese: str) -> tuple[str, str] | None:
     )
     chinese = re.sub(r"\s*([，：；？！（）])\s*", r"\1", chinese.translate(WIDE))
     chinese = re.sub(r"(?<=[\u4e00-\u9fff])\.$", "。", chinese)
+    # A plural form would follow after "\0", which is none of the usual marks either.
     if not (ENGLISH.fullmatch(english) and CHINESE.fullmatch(chinese)):
         return None
     if not re.search(r"[A-Za-z]", english) or not re.search(r"[\u4e00-\u9fff]", chinese):
