@@ -206,6 +206,15 @@ SOURCES: dict[str, Source] = {
             "948ba07c2cff10c3ce82b050b014fb0a7c9783b503d2d994dcf2c1f60f553999",
         ),
         Source(
+            "interface_texts.xz",
+            "3,670 short texts of user interfaces, each in English and in simplified Chinese",
+            "Project Jupyter Contributors, package jupyterlab-language-pack-zh-CN 4.5.post3, "
+            "https://github.com/jupyterlab/language-packs; Torchbox Ltd and contributors, package "
+            "wagtail 8.0.1, https://github.com/wagtail/wagtail",
+            "BSD-3-Clause",
+            "6bd14ab0bdf37e7629194502e5cc7bc91197729282923abac56f75d1e6fbf231",
+        ),
+        Source(
             "sea_temperature.csv",
             "mean sea-surface temperature of each month from 1950 to 2010, in the Pacific at the "
             "coast of Peru and Ecuador (0 to 10 degrees south, 80 to 90 degrees west)",

@@ -1,21 +1,31 @@
-r"""Text as data: a text to learn from, numbers for its characters, and what counting can do.
+r"""Text as data: texts to learn from, numbers for what is in them, and what counting can do.
 
 :func:`help_topics` returns texts and :func:`split_topics` divides them for training, validation and
-test. A :class:`Vocabulary` turns characters, or other tokens, into numbers and back.
+test; :func:`interface_texts` and :func:`split_texts` do so with texts and their translations.
+:func:`text_tokens` cuts such texts into words and Chinese characters; :func:`common_tokens` and
+:func:`mark_unknown` leave out the rare ones, and :func:`nearest_texts` looks up what is most alike.
+
+A :class:`Vocabulary` turns characters, or other tokens, into numbers and back.
 :func:`count_ngrams` and :func:`ngram_probabilities` predict a character by counting which ones came
 after the same few characters: what every language model should be compared with.
 """
 
 import functools
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from companion.data import packaged
+
+_CHINESE = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = rf"[^\W_{_CHINESE}]+"  # a run of letters and digits
+_TOKEN = re.compile(rf"%\d+|\.{{3}}|[{_CHINESE}]|{_WORD}(?:'{_WORD})*|\S")
 
 
 def help_topics() -> dict[str, str]:
@@ -100,6 +110,288 @@ def split_topics(
         raise ValueError(f"held_out = {held_out} leaves no topic for the training")
     test, validation = ("\n\n".join(topics[name] for name in part) for part in parts)
     return "\n\n".join(topics[name] for name in order), validation, test
+
+
+def interface_texts() -> list[tuple[str, str]]:
+    """Load short texts of user interfaces, each in English and in simplified Chinese.
+
+    They are what JupyterLab and Wagtail, a program to write web pages with, say on their buttons
+    and menus and in messages. No two English texts have the same letters and digits. ``%1``,
+    ``%2``, … are placeholders: a name or a number will stand there.
+
+    Returns:
+        3,670 pairs (English, Chinese), in the order of the English texts; up to 16 and up to 30
+        tokens of :func:`text_tokens`.
+
+    Raises:
+        FileNotFoundError: if the package's file is missing.
+        ValueError: if the file is cut short or is not what it should be.
+
+    Example:
+        >>> pairs = interface_texts()
+        >>> len(pairs), dict(pairs)["Toggle Comment"]
+        (3670, '切换注释')
+
+    Reference:
+        Project Jupyter's language packs, https://github.com/jupyterlab/language-packs, and
+        Wagtail, https://github.com/wagtail/wagtail.
+    """
+    lines = packaged("interface_texts.xz").decode("utf-8").split("\n")
+    return [tuple(line.split("\t")) for line in lines]
+
+
+def _checked_text_split(function: Callable) -> Callable:
+    """Refuse what are no pairs of texts, and fractions that leave nothing for one of the parts."""
+
+    @functools.wraps(function)
+    def checked(pairs, seed=0, held_out=0.1):
+        if isinstance(pairs, str | Mapping) or not isinstance(pairs, Iterable):
+            raise TypeError(f"pairs must be a list of pairs, got {type(pairs).__name__}")
+        pairs = list(pairs)
+        for pair in pairs:
+            texts = pair if isinstance(pair, tuple | list) else ()
+            if len(texts) != 2 or not all(isinstance(text, str) for text in texts):
+                raise TypeError(f"expected pairs of two strings, got {pair!r}")
+        if not 0 < held_out < 0.5:
+            raise ValueError(f"held_out must be above 0 and below 0.5, got {held_out}")
+        return function(pairs, seed, held_out)
+
+    return checked
+
+
+@_checked_text_split
+def split_texts(
+    pairs: Iterable[Sequence[str]], seed: int = 0, held_out: float = 0.1
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]]]:
+    """Divide pairs of texts, chosen at random, for training, validation and test.
+
+    Pairs stay together if their first or their second texts have the same letters and digits in
+    the same order, upper or lower case: nothing is asked in a test whose answer is known.
+
+    Args:
+        pairs: a text and its translation, each.
+        seed: decides which pair goes where; the order of ``pairs`` does not matter.
+        held_out: the share of all pairs that validation and test get, each; they get pairs until
+            they have that many, so it may be more.
+
+    Returns:
+        The pairs for training, for validation and for test, in the order drawn.
+
+    Raises:
+        TypeError: if ``pairs`` are no pairs of strings.
+        ValueError: if ``held_out`` is not between 0 and a half, or a part gets no pair.
+
+    Example:
+        >>> pairs = [("Undo", "撤销"), ("Tags", "标签"), ("Tag", "标签"), ("Save", "保存")]
+        >>> split_texts(pairs, seed=1)  # both of one translation come together
+        ([('Tag', '标签'), ('Tags', '标签')], [('Undo', '撤销')], [('Save', '保存')])
+    """
+    pairs = sorted(tuple(pair) for pair in pairs)
+    keys = [tuple("".join(filter(str.isalnum, text.lower())) for text in pair) for pair in pairs]
+    above = {}  # of each text another one of its group, but for the first of the group
+
+    def first(text):
+        while text in above:
+            text = above[text]
+        return text
+
+    for key in keys:
+        one, other = (first(text) for text in enumerate(key))  # 0 or 1 tells the languages apart
+        if one != other:
+            above[one] = other
+    groups = {}
+    for pair, key in zip(pairs, keys, strict=True):
+        groups.setdefault(first((0, key[0])), []).append(pair)
+    groups = list(groups.values())
+    generator = torch.Generator().manual_seed(seed)
+    order = [groups[i] for i in torch.randperm(len(groups), generator=generator)]
+    parts = []
+    for _ in range(2):  # the test, then the validation
+        part = []
+        while order and len(part) < held_out * len(pairs):
+            part += order.pop()
+        parts.append(part)
+    if not order:
+        raise ValueError(f"held_out = {held_out} of {len(pairs)} leaves no pair for the training")
+    test, validation = parts
+    return [pair for group in order for pair in group], validation, test
+
+
+def _checked_one_text(function: Callable) -> Callable:
+    """Refuse what is no text."""
+
+    @functools.wraps(function)
+    def checked(text):
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, got {type(text).__name__}")
+        return function(text)
+
+    return checked
+
+
+@_checked_one_text
+def text_tokens(text: str) -> list[str]:
+    """Cut a text into words, Chinese characters, marks and placeholders, in lower case.
+
+    Args:
+        text: in English, Chinese or both.
+
+    Returns:
+        The tokens. A word is a run of letters and digits, and may have apostrophes inside; each
+        Chinese character, a placeholder such as ``%1`` and three dots are one token, and so is each
+        other character. Spaces are left out.
+
+    Raises:
+        TypeError: if ``text`` is no string.
+
+    Example:
+        >>> text_tokens("Can't rename '%1'...")
+        ["can't", 'rename', "'", '%1', "'", '...']
+        >>> text_tokens("将 Markdown 渲染")
+        ['将', 'markdown', '渲', '染']
+    """
+    return _TOKEN.findall(text.lower())
+
+
+def _checked_token_lists(function: Callable) -> Callable:
+    """Refuse strings where lists of tokens are expected, and numbers of times below 1."""
+
+    @functools.wraps(function)
+    def checked(token_lists, at_least=2):
+        token_lists = list(token_lists)
+        for tokens in token_lists:
+            if isinstance(tokens, str):
+                raise TypeError(f"expected lists of tokens, got the string {tokens!r}")
+        if isinstance(at_least, bool) or not isinstance(at_least, int):
+            raise TypeError(f"at_least must be an integer, got {at_least!r}")
+        if at_least < 1:
+            raise ValueError(f"at_least must be at least 1, got {at_least}")
+        return function(token_lists, at_least)
+
+    return checked
+
+
+@_checked_token_lists
+def common_tokens(token_lists: Iterable[Iterable[str]], at_least: int = 2) -> set[str]:
+    """Return the tokens that come so many times in all lists together.
+
+    Args:
+        token_lists: the tokens of each text.
+        at_least: how many times.
+
+    Raises:
+        TypeError: if one of the lists is a string, or ``at_least`` is no integer.
+        ValueError: if ``at_least`` is below 1.
+
+    Example:
+        >>> sorted(common_tokens([["open", "file"], ["close", "file"], ["open", "tab"]]))
+        ['file', 'open']
+    """
+    counts = Counter(token for tokens in token_lists for token in tokens)
+    return {token for token, count in counts.items() if count >= at_least}
+
+
+def _checked_marking(function: Callable) -> Callable:
+    """Refuse strings where tokens are expected: each letter would be looked up."""
+
+    @functools.wraps(function)
+    def checked(tokens, known, mark="<unk>"):
+        for name, value in (("tokens", tokens), ("known", known)):
+            if isinstance(value, str):
+                raise TypeError(f"{name} must hold tokens, got the string {value!r}")
+        if not isinstance(mark, str):
+            raise TypeError(f"mark must be a string, got {mark!r}")
+        return function(tokens, known, mark)
+
+    return checked
+
+
+@_checked_marking
+def mark_unknown(tokens: Iterable[str], known: Container[str], mark: str = "<unk>") -> list[str]:
+    """Put a mark in the place of each token that is not known.
+
+    Args:
+        tokens: of a text.
+        known: a set of tokens, such as :func:`common_tokens` returns, or a :class:`Vocabulary`.
+        mark: what stands for all the others.
+
+    Raises:
+        TypeError: if ``tokens`` or ``known`` is a string, or ``mark`` is none.
+
+    Example:
+        >>> mark_unknown(["open", "the", "file"], known={"open", "file"})
+        ['open', '<unk>', 'file']
+    """
+    return [token if token in known else mark for token in tokens]
+
+
+def _checked_lookup(function: Callable) -> Callable:
+    """Refuse an empty question, and more answers than there are texts."""
+
+    @functools.wraps(function)
+    def checked(tokens, texts, n=1):
+        if isinstance(texts, str) or not isinstance(texts, Sequence):
+            raise TypeError(f"texts must be a list, got {type(texts).__name__}")
+        for value in (tokens, *texts):
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise TypeError(f"expected lists of tokens, got {value!r}")
+        if not tokens:
+            raise ValueError("expected at least one token, got none")
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise TypeError(f"n must be an integer, got {n!r}")
+        if not 1 <= n <= len(texts):
+            raise ValueError(f"n must be from 1 to {len(texts)}, the number of texts, got {n}")
+        return function(tokens, texts, n)
+
+    return checked
+
+
+@_checked_lookup
+def nearest_texts(
+    tokens: Sequence[str], texts: Sequence[Sequence[str]], n: int = 1
+) -> list[tuple[int, float]]:
+    r"""Find the texts that share most with a text: what a translator's memory does.
+
+    .. math:: s(x, y) = \frac{2 \sum_g \min(N_x(g), N_y(g))}{\sum_g (N_x(g) + N_y(g))}
+
+    :math:`N_x(g)` is how often :math:`g` comes in :math:`x`; :math:`g` goes through all tokens and
+    all pairs of neighbouring tokens.
+
+    Args:
+        tokens: of the text that is looked up.
+        texts: the tokens of each text there is.
+        n: how many are wanted.
+
+    Returns:
+        The places of the nearest in ``texts`` and how near they are: 1 for the same text, 0 for
+        nothing shared. The nearest comes first; of two that are as near, the one that stands first.
+
+    Raises:
+        TypeError: if a text is no list of tokens, or ``n`` is no integer.
+        ValueError: if there is no token, or ``n`` is not from 1 to the number of texts.
+
+    Example:
+        >>> memory = [["close", "all"], ["open", "the", "file"], ["close", "the", "tab"]]
+        >>> nearest_texts(["close", "the", "file"], memory)
+        [(1, 0.6)]
+
+    Reference:
+        Dice, "Measures of the Amount of Ecologic Association Between Species" (1945),
+        doi:10.2307/1932409: the measure, for sets.
+    """
+
+    def runs(tokens):
+        return Counter([*tokens, *pairwise(tokens)])
+
+    x, wanted, near = runs(tokens), set(tokens), []
+    for text in texts:
+        if wanted.isdisjoint(text):  # true of most: so much counting is saved
+            near.append(0.0)
+        else:
+            y = runs(text)
+            near.append(2 * (x & y).total() / (x.total() + y.total()))
+    best = sorted(range(len(texts)), key=lambda i: -near[i])[:n]
+    return [(i, near[i]) for i in best]
 
 
 class Vocabulary:

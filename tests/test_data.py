@@ -378,6 +378,28 @@ def test_every_file_is_in_the_table_and_every_entry_complete():
     assert {row.count("|") for row in table} == {6}
 
 
+@pytest.mark.parametrize("name", sorted(p.name for p in data.FILES.glob("*.xz")))
+def test_what_others_made_comes_with_its_licence(name):
+    licence = (data.FILES / name).with_suffix(".LICENSE").read_text("utf-8")
+    assert licence.startswith(f"{name} holds ")
+
+
+def test_interface_texts_are_pairs_under_two_licences():
+    lines = data.packaged("interface_texts.xz").decode("utf-8").split("\n")
+    assert len(lines) == 3670
+    assert {line.count("\t") for line in lines} == {1}
+    licence = (data.FILES / "interface_texts.LICENSE").read_text("utf-8")
+    source = data.SOURCES["interface_texts.xz"]
+    assert licence.count("Redistribution and use in source and binary forms") == 2
+    assert "Copyright (c) 2023 Project Jupyter Contributors" in licence
+    assert "Copyright (c) 2014-present Torchbox Ltd and individual contributors" in licence
+    for package in ("jupyterlab-language-pack-zh-CN 4.5.post3", "wagtail 8.0.1"):
+        assert package in source.source
+        assert package in " ".join(licence.split())
+    assert "3,670" in licence
+    assert "3,670" in source.what
+
+
 # Files that are not what they should be
 
 

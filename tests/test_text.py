@@ -1,13 +1,29 @@
 import copy
+import gettext
+import hashlib
+import io
 import itertools
+import lzma
 import pickle
+import re
+import struct
 import sys
 
 import pytest
 import torch
 
 from companion import text
-from companion.text import Vocabulary, count_ngrams, ngram_probabilities
+from companion.data import packaged
+from companion.text import (
+    Vocabulary,
+    common_tokens,
+    count_ngrams,
+    mark_unknown,
+    nearest_texts,
+    ngram_probabilities,
+    split_texts,
+    text_tokens,
+)
 
 
 def test_help_topics_are_plain_texts_in_order():
@@ -65,6 +81,302 @@ def test_split_depends_on_the_seed_alone():
     assert text.split_topics(topics, seed=2) != first
     share = len(first[0]) / sum(map(len, topics.values()))
     assert 0.6 < share < 0.82
+
+
+# Texts and their translations
+
+
+def letters(sample):
+    return re.sub(r"[\W_]", "", sample.lower())
+
+
+def test_interface_texts_are_clean_pairs_in_order():
+    pairs = text.interface_texts()
+    assert len(pairs) == 3670
+    assert pairs == sorted(pairs)
+    assert {type(pair) for pair in pairs} == {tuple}
+    assert {len(pair) for pair in pairs} == {2}
+    assert len({letters(english) for english, _ in pairs}) == 3670
+    for english, chinese in pairs:
+        assert english.isascii()
+        assert re.search("[A-Za-z]", english)
+        assert re.search("[一-鿿]", chinese)
+        for one in (english, chinese):
+            assert one == " ".join(one.split())
+            assert not re.search(r"[{}<>`_*$=@#\\\[\]“”‘’「」…\u200b]|://", one)
+        assert not re.search("[,:;?!()']", chinese)
+        places = re.findall(r"%\d", english)
+        assert list(dict.fromkeys(places)) == [f"%{i + 1}" for i in range(len(set(places)))]
+        assert sorted(places) == sorted(re.findall(r"%\d", chinese))
+        assert "%" not in re.sub(r"%\d", "", english + chinese)
+    assert max(len(text_tokens(english)) for english, _ in pairs) == 16
+    assert max(len(text_tokens(chinese)) for _, chinese in pairs) == 30
+    assert dict(pairs)["'%1' unpublished."] == '"%1" 未发布。'
+    pairs.clear()  # a list of one's own
+    assert len(text.interface_texts()) == 3670
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("held_out", [0.05, 0.1, 0.3])
+def test_no_text_stands_on_two_sides(seed, held_out):
+    pairs = text.interface_texts()
+    parts = split_texts(pairs, seed, held_out)
+    assert sorted(pair for part in parts for pair in part) == pairs
+    for part in parts[1:]:
+        assert held_out * len(pairs) <= len(part) < held_out * len(pairs) + 10
+    for side in (0, 1):
+        a, b, c = ({letters(pair[side]) for pair in part} for part in parts)
+        assert a.isdisjoint(b)
+        assert a.isdisjoint(c)
+        assert b.isdisjoint(c)
+
+
+def test_what_is_tied_together_over_others_stays_together():
+    """No two neighbours in this chain share more than one text, yet all of it is one group."""
+    chain = [
+        ("a", "1"),
+        ("A!", "2"),
+        ("b", "2。"),
+        ("B b", "3"),
+        ("bb", "4"),
+        ("c", "4"),
+        ("C", "1"),
+    ]
+    alone = [(x, f"0{x}") for x in "defghijklmno"]
+    tied = {
+        ("a", "1"),
+        ("A!", "2"),
+        ("b", "2。"),
+        ("c", "4"),
+        ("C", "1"),
+        ("B b", "3"),
+        ("bb", "4"),
+    }
+    for seed in range(20):
+        parts = split_texts(chain + alone, seed)
+        assert sorted(len(tied.intersection(part)) for part in parts) == [0, 0, 7]
+        assert sum(map(len, parts)) == 19
+
+
+def test_the_languages_are_not_mixed_up_and_repeats_are_kept():
+    """The English of one pair is the Chinese of another: that ties nothing."""
+    pairs = [(str(i), str(i + 1)) for i in range(8)]
+    assert [len(part) for part in split_texts(pairs, held_out=0.25)] == [4, 2, 2]
+    assert [len(part) for part in split_texts(pairs, held_out=0.26)] == [2, 3, 3]
+    pairs = [["a", "b"], ["a", "b"], ["c", "d"], ["e", "f"]]
+    parts = split_texts(pairs, seed=1)
+    assert sorted(itertools.chain(*parts)) == [tuple(pair) for pair in pairs]
+    assert sorted(map(len, parts)) == [1, 1, 2]
+
+
+def test_the_split_of_pairs_depends_on_the_seed_alone():
+    pairs = text.interface_texts()
+    before = torch.get_rng_state()
+    first = split_texts(pairs, seed=1)
+    assert torch.get_rng_state().equal(before)
+    assert split_texts(iter(pairs[::-1]), seed=1) == first
+    assert split_texts(pairs, seed=2) != first
+    assert split_texts(pairs) == split_texts(pairs, seed=0, held_out=0.1)
+    assert first[0] != sorted(first[0])
+
+
+@pytest.mark.parametrize(
+    ("sample", "tokens"),
+    [
+        ("", []),
+        (" \t\n", []),
+        ("Open File", ["open", "file"]),
+        ("Loading...", ["loading", "..."]),
+        ("....", ["...", "."]),
+        ("Isn't 'this' theirs'?", ["isn't", "'", "this", "'", "theirs", "'", "?"]),
+        ("'%1'/%23%", ["'", "%1", "'", "/", "%23", "%"]),
+        ("utf8 in UTF-8", ["utf8", "in", "utf", "-", "8"]),
+        ("snake_case", ["snake", "_", "case"]),
+        ("Über Ärger", ["über", "ärger"]),
+        ("已选择%1 个页面。", ["已", "选", "择", "%1", "个", "页", "面", "。"]),
+        ("在Markdown单元格", ["在", "markdown", "单", "元", "格"]),
+        ("\u3400\u3401\U00020000\U00020001", ["\u3400", "\u3401", "\U00020000", "\U00020001"]),
+        ("\uf900\uf901", ["\uf900", "\uf901"]),
+        ("a，b（c）", ["a", "，", "b", "（", "c", "）"]),
+    ],
+)
+def test_texts_are_cut_into_words_and_characters(sample, tokens):
+    assert text_tokens(sample) == tokens
+
+
+def test_nothing_but_spaces_is_lost_between_tokens():
+    for pair in text.interface_texts():
+        for one in pair:
+            assert "".join(text_tokens(one)) == one.lower().replace(" ", "")
+
+
+@pytest.mark.parametrize("at_least", [1, 2, 3, 4, 9])
+def test_common_tokens_are_counted_over_all_lists(at_least):
+    lists = [["a", "a", "b"], [], ("c", "a"), ["b"], iter(["d", "b", "b"])]
+    counts = {"a": 3, "b": 4, "c": 1, "d": 1}
+    expected = {token for token, count in counts.items() if count >= at_least}
+    assert common_tokens(iter(lists), at_least) == expected
+
+
+def test_tokens_that_come_twice_are_common_unless_told_otherwise():
+    assert common_tokens([["a"], ["a", "b"]]) == {"a"}
+    assert common_tokens([]) == set()
+
+
+@pytest.mark.parametrize("known", [{"a", "c"}, ["a", "c"], Vocabulary("ac"), {"a": 1, "c": 2}])
+def test_unknown_tokens_are_marked_in_their_places(known):
+    assert mark_unknown(["a", "bc", "c", "b"], known) == ["a", "<unk>", "c", "<unk>"]
+    assert mark_unknown(iter("ab"), known, mark="?") == ["a", "?"]
+    assert mark_unknown([], known) == []
+
+
+def likeness(x, y):
+    """Dice's measure, by striking out one by one what both have."""
+    x, y = ([*t, *itertools.pairwise(t)] for t in (x, y))
+    size, rest = len(x) + len(y), list(y)
+    for run in x:
+        if run in rest:
+            rest.remove(run)
+    return 2 * (len(y) - len(rest)) / size
+
+
+def test_the_nearest_texts_by_hand():
+    texts = [text_tokens(t) for t in ("the file", "open", "open the the tab", "", "new file")]
+    query = text_tokens("open the file")
+    found = nearest_texts(query, texts, n=5)
+    # 3 tokens and 2 pairs; shared: the, file, the file; open; open, the, open the; none; file
+    assert found == [(0, 6 / 8), (2, 6 / 12), (1, 2 / 6), (4, 2 / 8), (3, 0)]
+    assert nearest_texts(query, texts) == found[:1]
+    assert nearest_texts(query, texts, n=2) == found[:2]
+    assert nearest_texts(["x"], texts, n=3) == [(0, 0), (1, 0), (2, 0)]
+    assert nearest_texts(["a", "a", "a"], [["a"], ["a", "a"]], n=2) == [(1, 6 / 8), (0, 2 / 6)]
+
+
+def draw(n, generator):
+    return ["abcd"[i] for i in torch.randint(0, 4, (n,), generator=generator)]
+
+
+def test_the_nearest_texts_are_those_that_share_most():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        sizes = torch.randint(0, 6, (20,), generator=generator).tolist()
+        texts = [draw(n, generator) for n in sizes]
+        query = draw(4, generator)
+        wanted = sorted((-likeness(query, t), i) for i, t in enumerate(texts))
+        found = nearest_texts(query, texts, n=20)
+        assert [i for i, _ in found] == [i for _, i in wanted]
+        assert [s for _, s in found] == pytest.approx([-s for s, _ in wanted])
+        assert nearest_texts(query, [*texts, query], n=1)[0][1] == 1
+
+
+# How the pairs were made
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese", "pair"),
+    [
+        ("menu\x04 Open… ", "打开…\u200b", ("Open...", "打开...")),
+        ("“It’s” – 5\u00a0ok", "「它」,好", ('"It\'s" - 5 ok', '"它"，好')),
+        ("No (yet).", "还 (没有) 。", ("No (yet).", "还（没有）。")),
+        ("Stop.", "停.", ("Stop.", "停。")),
+        ("Stop v.", "停v.", ("Stop v.", "停v.")),
+        ("%(b)s of {a}, %(b)s", "{a}的%(b)s%(b)s", ("%1 of %2, %1", "%2的%1%1")),
+        ("%2 of %1", "%1 的 %2", ("%1 of %2", "%2 的 %1")),
+        ("'%s': no", "'%s': 不", ("'%1': no", '"%1"：不')),
+        ("a " * 16, "好" * 30, (("a " * 16).strip(), "好" * 30)),
+        ("a " * 17, "好" * 30, None),
+        ("a " * 16, "好" * 31, None),
+        ("%1 file\x00%1 files", "%1 个文件", None),
+        ("%1 file", "文件", None),
+        ("%1 file", "%1 %1 个文件", None),
+        ("Jupyter", "Jupyter", None),
+        ("Save", "", None),
+        ("%1: %2", "%1：%2好", None),
+        ("one\ntwo", "一二", None),
+        ("one two", "一\n二", None),
+        ("`a` b", "好", None),
+        ("ab", "`好", None),
+        ("see http://a.b", "见 http_", None),
+        ("© us", "我们", None),
+        ("us", "我们😭", None),
+    ],
+)
+def test_pairs_are_cleaned_or_left_out(english, chinese, pair):
+    import pack_interface_texts as tool
+
+    assert tool.cleaned(english, chinese) == pair
+
+
+def test_of_repeated_english_texts_the_most_frequent_pair_is_kept():
+    import pack_interface_texts as tool
+
+    pairs = [("Log out", "出"), ("Logout...", "登出"), ("tag", "1"), ("LOG OUT!", "登出")]
+    pairs += [("Logout...", "登出"), ("Tag", "2"), ("Tags", "1")]
+    kept = [("Logout...", "登出"), ("Tags", "1"), ("tag", "1")]
+    assert tool.without_repeats(iter(pairs)) == kept
+
+
+def compiled(texts):
+    """A catalogue as GNU gettext compiles it."""
+    texts = {"": "Content-Type: text/plain; charset=UTF-8\n"} | texts
+    columns = [[t.encode() for t in sorted(texts)], [texts[t].encode() for t in sorted(texts)]]
+    n, start = len(texts), 28 + 16 * len(texts)
+    tables, body = b"", b""
+    for column in columns:
+        for one in column:
+            tables += struct.pack("<2I", len(one), start + len(body))
+            body += one + b"\0"
+    return struct.pack("<7I", 0x950412DE, 0, n, 28, 28 + 8 * n, 0, start) + tables + body
+
+
+def test_catalogues_are_read_as_pythons_gettext_reads_them():
+    import pack_interface_texts as tool
+
+    texts = {"Open": "打开", "Close": "关闭", "menu\x04Tab": "标签"}
+    contents = compiled(texts)
+    assert tool.read_catalogue(contents) == texts
+    pythons = gettext.GNUTranslations(io.BytesIO(contents))
+    assert pythons.gettext("Close") == "关闭"
+    assert pythons.pgettext("menu", "Tab") == "标签"
+    with pytest.raises(ValueError, match="compiled catalogue"):
+        tool.read_catalogue(contents[1:])
+
+
+def test_the_tool_packs_the_catalogues_of_both_packages(tmp_path, monkeypatch, capsys):
+    import pack_interface_texts as tool
+
+    output = tmp_path / "out.xz"
+    monkeypatch.setattr(sys, "argv", ["tool", str(tmp_path), "--output", str(output)])
+    catalogues = {
+        "jupyterlab_language_pack_zh_CN/locale/zh_CN": {"Undo": "撤销", "Save %1": "保存 %1"},
+        "wagtail/admin/locale/zh_Hans": {"Save %(title)s": "保存%(title)s", "Page": "页面"},
+        "wagtail/users/locale/zh_Hans": {"Users": "用户", "Save {x}": "保存{x}"},
+        "wagtail/users/locale/zh_Hant": {"Groups": "群組"},
+        "other/locale/zh_Hans": {"More": "更多"},
+    }
+    for folder, texts in catalogues.items():
+        if folder.startswith("wagtail/admin"):
+            with pytest.raises(SystemExit):
+                tool.main()
+            assert "has no wagtail/" in capsys.readouterr().err
+        path = tmp_path / folder / "LC_MESSAGES" / "django.mo"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(compiled(texts))
+    tool.main()
+    contents = lzma.decompress(output.read_bytes())
+    assert contents.decode() == "Page\t页面\nSave %1\t保存%1\nUndo\t撤销\nUsers\t用户"
+    printed = capsys.readouterr().out
+    assert "4 pairs" in printed
+    assert hashlib.sha256(contents).hexdigest() in printed
+
+
+def test_the_packed_pairs_are_such_as_the_tool_makes():
+    import pack_interface_texts as tool
+
+    pairs = text.interface_texts()
+    assert [tool.cleaned(*pair) for pair in pairs] == pairs
+    assert tool.without_repeats(pairs) == pairs
+    assert "\n".join(map("\t".join, pairs)).encode() == packaged("interface_texts.xz")
 
 
 # Vocabulary
@@ -188,6 +500,38 @@ def test_texts_shorter_than_the_memory_give_nothing():
         (lambda: text.split_topics(dict.fromkeys("abc", "x"), 0, 0.6), ValueError, "got 0.6"),
         (lambda: text.split_topics(dict.fromkeys("abc", "x"), 0, 0.0), ValueError, "got 0.0"),
         (lambda: text.split_topics(dict.fromkeys("abc", "x"), 0, 0.4), ValueError, "no topic"),
+        (lambda: split_texts("ab"), TypeError, "a list of pairs, got str"),
+        (lambda: split_texts({"a": "b"}), TypeError, "a list of pairs, got dict"),
+        (lambda: split_texts(3), TypeError, "a list of pairs, got int"),
+        (lambda: split_texts(["ab"]), TypeError, "pairs of two strings, got 'ab'"),
+        (lambda: split_texts([("a", "b", "c")]), TypeError, r"got \('a', 'b', 'c'\)"),
+        (lambda: split_texts([("a", "b"), ("c", 1)]), TypeError, r"got \('c', 1\)"),
+        (lambda: split_texts([("a", "b")], 0, 0.5), ValueError, "below 0.5, got 0.5"),
+        (lambda: split_texts([("a", "b")], 0, 0), ValueError, "above 0 .*, got 0"),
+        (lambda: split_texts([("a", "b")], 0, float("nan")), ValueError, "got nan"),
+        (lambda: split_texts([]), ValueError, "0.1 of 0 leaves no pair"),
+        (lambda: split_texts([(x, "b") for x in "acdef"]), ValueError, "0.1 of 5 leaves no pair"),
+        (lambda: text_tokens(["a"]), TypeError, "a string, got list"),
+        (lambda: text_tokens(None), TypeError, "a string, got NoneType"),
+        (lambda: common_tokens("ab"), TypeError, "the string 'a'"),
+        (lambda: common_tokens([["a"], "bc"]), TypeError, "the string 'bc'"),
+        (lambda: common_tokens([["a"]], 0), ValueError, "at least 1, got 0"),
+        (lambda: common_tokens([["a"]], 1.0), TypeError, "an integer, got 1.0"),
+        (lambda: common_tokens([["a"]], True), TypeError, "an integer, got True"),
+        (lambda: mark_unknown("ab", {"a"}), TypeError, "tokens must hold .* 'ab'"),
+        (lambda: mark_unknown(["a"], "abc"), TypeError, "known must hold .* 'abc'"),
+        (lambda: mark_unknown(["a"], {"a"}, 0), TypeError, "mark must be a string, got 0"),
+        (lambda: nearest_texts("ab", [["a"]]), TypeError, "lists of tokens, got 'ab'"),
+        (lambda: nearest_texts(["a"], ["a"]), TypeError, "lists of tokens, got 'a'"),
+        (lambda: nearest_texts(iter("a"), [["a"]]), TypeError, "lists of tokens, got <"),
+        (lambda: nearest_texts(["a"], "a"), TypeError, "a list, got str"),
+        (lambda: nearest_texts(["a"], iter([["a"]])), TypeError, "a list, got list_iterator"),
+        (lambda: nearest_texts([], [["a"]]), ValueError, "at least one token, got none"),
+        (lambda: nearest_texts(["a"], [["a"]], 2), ValueError, "from 1 to 1, .* got 2"),
+        (lambda: nearest_texts(["a"], [["a"]], 0), ValueError, "from 1 to 1, .* got 0"),
+        (lambda: nearest_texts(["a"], [["a"]], 1.0), TypeError, "an integer, got 1.0"),
+        (lambda: nearest_texts(["a"], [["a"]], True), TypeError, "an integer, got True"),
+        (lambda: nearest_texts(["a"], []), ValueError, "from 1 to 0, .* got 1"),
         (lambda: Vocabulary(""), ValueError, "at least one token"),
         (lambda: Vocabulary([1, 2]), TypeError, "a string, got 1"),
         (lambda: Vocabulary("a", special="<pad>"), TypeError, "the string '<pad>'"),
