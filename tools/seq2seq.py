@@ -2,9 +2,9 @@
 
 Each line of `companion/files/seeds/seq2seq.csv` is one training: a network learns to translate
 sentences of several dates, all of them through one state, and is judged on dates that it has not
-seen. `rates` tries learning rates on the validation dates, with other seeds than the rest uses;
-`sentences` takes the best of them for each size and is judged on the test dates. What is in the file
-already is not run again: to measure anew, delete its lines.
+seen. `rates` tries learning rates on the validation dates, with another seed than the rest uses;
+`sentences` takes the best of them for each size and is judged on the test dates. What is in the
+file already is not run again: to measure anew, delete its lines.
 """
 
 import argparse
