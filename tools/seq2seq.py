@@ -1,10 +1,11 @@
 """Measure what takes longer than the chapter on sequence to sequence may.
 
-Each line of `companion/files/seeds/seq2seq.csv` is one training: a network learns to translate
-sentences of several dates, all of them through one state, and is judged on dates that it has not
-seen. `rates` tries learning rates on the validation dates, with another seed than the rest uses;
-`sentences` takes the best of them for each size and is judged on the test dates. What is in the
-file already is not run again: to measure anew, delete its lines.
+Each training in `companion/files/seeds/seq2seq.csv` is a network that learns to translate sentences
+of one to four dates, mixed, all of them through one state. It is judged on sentences of each number
+of dates, one line for each. `rates` tries learning rates on the validation dates, with another seed
+than the rest uses; `sentences` takes the best of them for each size and is judged on the test
+dates; `longer` is the same with three times the steps. What is in the file already is not run again:
+to measure anew, delete its lines.
 """
 
 import argparse
@@ -34,9 +35,10 @@ from companion.seq2seq import (
 from companion.text import Vocabulary
 
 FILE = ROOT / "companion" / "files" / "seeds" / "seq2seq.csv"
-COLUMNS = ("experiment", "hidden", "dates", "rate", "seed", "sentences", "each", "loss", "commit")
+COLUMNS = ("experiment", "hidden", "rate", "seed", "dates", "sentences", "each", "loss", "commit")
 STEPS, BATCH, JUDGED = 400, 128, 500
-RATES = (0.0025, 0.005, 0.01, 0.02, 0.04)
+COUNTS = (1, 2, 3, 4)
+RATES = (0.0025, 0.005, 0.01, 0.02)
 TRAIN, VALIDATION, TEST = split_dates()
 ENGLISH = Vocabulary([w for d in TRAIN for w in english_date(d).split()] + [","], SPECIAL)
 CHINESE = Vocabulary([c for d in TRAIN for c in chinese_date(d)] + ["、"], SPECIAL)
@@ -77,18 +79,21 @@ def judge(model: Seq2Seq, dates: list, count: int) -> tuple[float, str, float]:
     return round(right.prod(1).mean().item(), 4), each, round(loss, 5)
 
 
-def run(hidden: int, count: int, rate: float, seed: int, dates: list) -> tuple[float, str, float]:
-    """Train on sentences of so many dates, and judge."""
+def run(
+    hidden: int, rate: float, seed: int, dates: list, steps: int
+) -> list[tuple[float, str, float]]:
+    """Train on sentences of one to four dates in turn, and judge each kind."""
     torch.manual_seed(seed)
     model = Seq2Seq(Seq2SeqConfig(len(ENGLISH), len(CHINESE), hidden=hidden))
-    optimizer = make_optimizer(model, Recipe(lr=rate), STEPS)
-    for _ in range(STEPS):
+    optimizer = make_optimizer(model, Recipe(lr=rate), steps)
+    for step in range(steps):
+        count = COUNTS[step % len(COUNTS)]
         loss = step_loss(model, prepare(sentences(TRAIN, count, BATCH)))
         optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    return judge(model, dates, count)
+    return [judge(model, dates, count) for count in COUNTS]
 
 
 def kept() -> list[dict]:
@@ -108,43 +113,42 @@ def chosen(hidden: int) -> float:
     return min(table, key=lambda rate: sum(table[rate]) / len(table[rate]))
 
 
-def experiment(name: str, hidden: int, seeds: int) -> Iterator[tuple[int, float, int]]:
-    """Say which trainings belong to an experiment: count of dates, rate, seed."""
+def experiment(name: str, hidden: int, seeds: int) -> Iterator[tuple[float, int]]:
+    """Say which trainings belong to an experiment: rate, seed."""
     if name == "rates":
-        for rate in RATES:
-            yield 2, rate, 100
-        return
-    for seed in range(seeds):
-        for count in (1, 2, 3, 4):
-            yield count, chosen(hidden), seed
+        yield from ((rate, 100) for rate in RATES)
+    else:
+        yield from ((chosen(hidden), seed) for seed in range(seeds))
 
 
 def main() -> None:
     """Run what is not in the file yet; each training is written down when it ends."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("experiment", nargs="+", choices=("rates", "sentences"))
+    names = ("rates", "sentences", "longer")
+    parser.add_argument("experiment", nargs="+", choices=names)
     parser.add_argument("--hidden", type=int, nargs="+", default=(64, 128), help="sizes of a state")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for name in arguments.experiment:
+        steps = STEPS * 3 if name == "longer" else STEPS
+        dates = VALIDATION if name == "rates" else TEST
         for hidden in arguments.hidden:
-            done = {tuple(row[key] for key in COLUMNS[:5]) for row in kept()}
-            for count, rate, seed in experiment(name, hidden, arguments.seeds):
-                key = name, str(hidden), str(count), str(rate), str(seed)
+            done = {tuple(row[key] for key in COLUMNS[:4]) for row in kept()}
+            for rate, seed in experiment(name, hidden, arguments.seeds):
+                key = name, str(hidden), str(rate), str(seed)
                 if key in done:
                     continue
                 start = time.perf_counter()
-                dates = VALIDATION if name == "rates" else TEST
-                found = run(hidden, count, rate, seed, dates)
-                row = dict(zip(COLUMNS, (*key, *found, _commit()), strict=True))
+                found = run(hidden, rate, seed, dates, steps)
                 new = not FILE.exists()
                 with FILE.open("a", encoding="utf-8", newline="") as file:
-                    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                    writer = csv.writer(file, lineterminator="\n")
                     if new:
-                        writer.writeheader()
-                    writer.writerow(row)
-                print(f"{time.perf_counter() - start:4.1f} s {row}", flush=True)
+                        writer.writerow(COLUMNS)
+                    for count, row in zip(COUNTS, found, strict=True):
+                        writer.writerow((*key, count, *row, _commit()))
+                print(f"{time.perf_counter() - start:4.1f} s {key} {found}", flush=True)
 
 
 if __name__ == "__main__":
