@@ -4,8 +4,8 @@ Each training in `companion/files/seeds/seq2seq.csv` is a network that learns to
 of one to four dates, mixed, all of them through one state. It is judged on sentences of each number
 of dates, one line for each. `rates` tries learning rates on the validation dates, with another seed
 than the rest uses; `sentences` takes the best of them for each size and is judged on the test
-dates; `longer` is the same with three times the steps. What is in the file already is not run again:
-to measure anew, delete its lines.
+dates; `longer` is the same with three times the steps. What is in the file already is not run
+again: to measure anew, delete its lines.
 """
 
 import argparse
