@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     names = ("rates", "sentences", "longer")
     parser.add_argument("experiment", nargs="+", choices=names)
-    parser.add_argument("--hidden", type=int, nargs="+", default=(64, 128), help="sizes of a state")
+    parser.add_argument("--hidden", type=int, nargs="+", default=(128,), help="sizes of a state")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
