@@ -425,6 +425,10 @@ def _checked_search(function: Callable) -> Callable:
                 raise TypeError(f"{name} must be a whole number, got {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in ("bos", "eos"):
+            token = limits.get(name, EOS)
+            if not isinstance(token, numbers.Integral) or isinstance(token, bool) or token < 0:
+                raise ValueError(f"{name} must be the number of a token, got {token!r}")
         if not math.isfinite(limits.get("length_penalty", 0.0)):
             raise ValueError(f"length_penalty must be finite, got {limits['length_penalty']}")
         with torch.no_grad():
@@ -615,6 +619,8 @@ def _checked_corpus(function: Callable) -> Callable:
                 raise TypeError(f"references must be lists of token lists, at place {place}")
             if isinstance(hypothesis, str):
                 raise TypeError(f"a hypothesis must be a list of tokens, at place {place}")
+            if any(isinstance(one, Tensor) for one in (hypothesis, *several)):
+                raise TypeError(f"expected lists of tokens, got a tensor at place {place}")
             if not several:
                 raise ValueError(f"expected at least one reference, got none at place {place}")
         return function(hypotheses, references, max_n)

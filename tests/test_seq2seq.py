@@ -504,6 +504,18 @@ BAD = (
         ValueError,
         "finite, got nan",
     ),
+    (
+        lambda: greedy_search(step_alone, torch.zeros(1), eos=-1),
+        ValueError,
+        "eos must be the number",
+    ),
+    (
+        lambda: beam_search(step_alone, torch.zeros(1), bos=0.5),
+        ValueError,
+        "bos must be the number",
+    ),
+    (lambda: corpus_bleu([torch.ones(2)], [[[1, 1]]]), TypeError, "got a tensor at place 0"),
+    (lambda: corpus_bleu([[1, 1]], [[torch.ones(2)]]), TypeError, "got a tensor at place 0"),
     (lambda: corpus_bleu([], []), ValueError, "got 0 for 0"),
     (lambda: corpus_bleu([["a"]], []), ValueError, "got 0 for 1"),
     (lambda: corpus_bleu([["a"]], [[]]), ValueError, "at least one reference, got none at place 0"),

@@ -61,6 +61,9 @@ def _tables():
     after = torch.tensor([[0.5, 0.5], [0.1, 0.9]], dtype=torch.float64).log()
     for n in (1, 2, 3):
         yield first, after, n
+    first, after = torch.full((8,), 0.14), torch.full((8, 8), 1 / 8)
+    first[7], after[7] = 0.02, torch.tensor([0.001] * 7 + [0.993])  # where narrow beams fail
+    yield first.double().log(), after.double().log(), 6
     generator = torch.Generator().manual_seed(3)
     for v, n in ((3, 4), (5, 7), (4, 12)):
         logits = 2 * torch.randn(v + 1, v, generator=generator, dtype=torch.float64)
